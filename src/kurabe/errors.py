@@ -1,0 +1,69 @@
+"""Errors that a user can mend, and the exit codes they end with.
+
+Raised anywhere, printed once, in `cli/`. A bug is any other exception and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_DATA = 3
+EXIT_MISSING = 4
+EXIT_RESUMABLE = 5
+EXIT_CANNOT_TELL = 6  # only with --gate
+EXIT_GATE = 7  # only with --gate
+EXIT_BUSY = 8
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class UserError(Exception):
+    """What went wrong, where, why, and the command or act that fixes it. All four are plain sentences."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.why, self.fix = what, where, why, fix
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(what={self.what!r}, where={self.where!r}, why={self.why!r}, fix={self.fix!r})"
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(name, sentence) of the parts that are filled, in reading order."""
+        parts = [("what", self.what), ("where", self.where), ("why", self.why), ("fix", self.fix)]
+        return [(name, text) for name, text in parts if text]
+
+
+class SettingsError(UserError):
+    """An unknown key, a value of the wrong type, flags that exclude each other."""
+
+
+class DataError(UserError):
+    """The user's file is refused. `problems` lists everything found, so that one edit can mend it all."""
+
+    exit_code = EXIT_DATA
+
+    def __init__(
+        self, what: str, *, where: str = "", why: str = "", fix: str = "", problems: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, where=where, why=why, fix=fix)
+        self.problems = problems
+
+
+class MissingError(UserError):
+    """Something the work needs is not there: weights, disk space, a server, a device, a library."""
+
+    exit_code = EXIT_MISSING
+
+
+class StoppedError(UserError):
+    """The run stopped and can go on: `kurabe resume RUN`."""
+
+    exit_code = EXIT_RESUMABLE
+
+
+class BusyError(UserError):
+    """Another process holds the run folder or the port."""
+
+    exit_code = EXIT_BUSY

@@ -1,0 +1,58 @@
+"""The backend protocol: what the experiment may ask of a model, whoever runs it.
+
+Knows no torch. Capabilities are declared, not probed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from kurabe.recipes import Plan
+from kurabe.schema import Answer, Message, ModelInfo, Request, Sample, Step
+
+
+class Capabilities(NamedTuple):
+    """What a backend can do beside answering."""
+
+    train: bool = False
+    score: bool = False
+    adapters: bool = False
+
+
+class TrialPlan(NamedTuple):
+    """One training run to be done: which rows, by which plan, from which seed."""
+
+    trial: int  # 1-based; 0 is the base without an adapter
+    plan: Plan
+    samples: tuple[Sample, ...]
+    seed: int
+
+
+class Backend(Protocol):
+    """One loaded model. Answers come back in the order of the requests, one per request, whatever happens."""
+
+    info: ModelInfo
+    capabilities: Capabilities
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Tokens of these messages as they are rendered: with the answer's header when the last one is a user's,
+        with the end token when it is an assistant's."""
+        ...
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answer all requests as one batch plan; a failed one is an `Answer` with finish "error"."""
+        ...
+
+    def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
+        """Train adapters for these trials; they stay loaded. Stop iterating and training stops."""
+        ...
+
+    def save_adapter(self, trial: int, folder: Path) -> None:
+        """Write one trial's adapter in PEFT's format into an existing empty folder."""
+        ...
+
+    def load_adapter(self, trial: int, folder: Path) -> None:
+        """Load an adapter that `save_adapter` or PEFT wrote and answer with it as `trial`."""
+        ...

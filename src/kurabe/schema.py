@@ -1,0 +1,368 @@
+"""Every record that reaches disk or crosses a module boundary, frozen and versioned.
+
+Knows no files, no torch, no screen text: records hold keys and numbers, words are made at the edge.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+FactKind: TypeAlias = Literal[
+    "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
+]
+Role: TypeAlias = Literal["trained", "check", "held_out"]
+Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "ask"]
+Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
+Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
+Level: TypeAlias = Literal["refuse", "warn", "info"]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and a field nobody declared is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- data in ---------------------------------------------------------------------------------------------------
+
+
+class Fact(Record):
+    """One checkable value. `value` is the canonical form that is compared; `text` is how it was written."""
+
+    kind: FactKind
+    value: str
+    text: str
+    start: int = -1  # character span of `text` in the string it was found in; -1 where a row named it explicitly
+    end: int = -1
+
+
+class Wording(Record):
+    """One way to ask an example's question."""
+
+    text: str
+    role: Role
+    generated: bool = False  # made by kurabe's rules, not by the user
+
+
+class Example(Record):
+    """One row of the user's file: a question with its expected answer. The first wording is the row's own question."""
+
+    id: str
+    answer: str
+    facts: tuple[Fact, ...]
+    wordings: tuple[Wording, ...]
+    line: int = 0  # 1-based line of the source file, 0 where there is none
+
+    def texts(self, role: Role) -> tuple[str, ...]:
+        """The wordings of one role, in file order."""
+        return tuple(w.text for w in self.wordings if w.role == role)
+
+    @property
+    def question(self) -> str:
+        """The row's own question."""
+        return self.wordings[0].text
+
+
+class Message(Record):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sample(Record):
+    """One training row: messages that end with the expected assistant answer."""
+
+    example: str
+    messages: tuple[Message, ...]
+
+
+# --- asking and answering --------------------------------------------------------------------------------------
+
+
+class AnswerKey(Record):
+    """Names one answer for good. Every part is present from version 1 so that later arms and hops need no migration."""
+
+    model: str
+    trial: int  # 0 = no adapter
+    arm: str
+    hop: str  # "live" = answered in this process by the loaded model
+    probe: Probe
+    question: str  # "<example id>/h1", "<example id>/t1", "<general id>" ...
+    sample: int = 0
+
+
+class Request(Record):
+    """One question for a backend. `key.trial` says which adapter answers."""
+
+    key: AnswerKey
+    messages: tuple[Message, ...]
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
+class Answer(Record):
+    """What a backend returned for one request. `finish` is "error" when no answer came: that is unscored, not wrong."""
+
+    key: AnswerKey
+    text: str
+    token_ids: tuple[int, ...] = ()
+    finish: Literal["stop", "length", "error"] = "stop"
+    prompt_tokens: int = 0
+    cached_tokens: int = 0  # prompt tokens that another row of the batch had already paid for
+    new_tokens: int = 0
+    seconds: float = 0.0  # this answer's share of its batch's time
+    logprobs: tuple[float, ...] | None = None
+    error: str = ""
+
+
+class Step(Record):
+    """One optimizer step of one trial, as training yields it."""
+
+    trial: int
+    step: int  # 1-based
+    steps: int
+    epoch: float
+    loss: float | None  # None where it was not finite
+    rate: float
+    grad_norm: float | None
+    positions: int  # all positions computed, padding included
+    supervised: int  # positions with a label
+    seconds: float
+
+
+class Usage(Record):
+    """Metered work. Loading belongs to no arm; preparation and answering are kept apart."""
+
+    kind: Literal["loading", "preparation", "answering"]
+    arm: str
+    trial: int
+    seconds: float
+    tokens: int  # training positions, or prompt + new tokens
+    peak_memory: int  # bytes, of the process
+
+
+class Event(Record):
+    """One line of events.jsonl; `seq` orders, `at` is for people, `elapsed` is monotonic seconds since the start."""
+
+    seq: int
+    at: str
+    elapsed: float
+    kind: str
+    values: dict[str, Any]
+
+
+# --- what a run was --------------------------------------------------------------------------------------------
+
+
+class ModelInfo(Record):
+    """Which weights answered. `sha256` covers config and weights; two runs with equal hashes asked the same model."""
+
+    name: str
+    path: str
+    sha256: str
+    stand_in: bool
+    family: str
+    parameters: int
+    hidden: int
+    layers: int
+    context: int
+    vocabulary: int
+    dtype: str
+    device: str
+    threads: int
+
+
+class TrialInfo(Record):
+    """One training run inside the experiment, as planned and as it came out."""
+
+    trial: int
+    recipe: str
+    examples: int
+    samples: int
+    steps: int
+    epochs: float
+    rank: int
+    rate: float
+    seed: int
+    trainable: int  # adapter parameters
+    positions: int  # positions that the whole training computes
+
+
+class Provenance(Record):
+    kurabe: str
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    memory: int  # bytes
+    libraries: dict[str, str]
+    data_sha256: str
+    commit: str = ""
+
+
+# --- results ---------------------------------------------------------------------------------------------------
+
+
+class Outcome(Record):
+    """What became of one expected value in one answer."""
+
+    fact: Fact
+    status: Status
+    found: Fact | None = None  # the value that stood there: the matched one, or the wrong one
+
+
+class Score(Record):
+    """One answer against its expected values. `extra` are values nobody asked for."""
+
+    key: AnswerKey
+    example: str
+    outcomes: tuple[Outcome, ...]
+    extra: tuple[Fact, ...] = ()
+    refused: bool = False
+    cut: bool = False
+
+
+class Estimate(Record):
+    """A share or a mean with its interval. None bounds mean "too little data for an interval", never width 0."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0  # independent examples (clusters)
+    items: int = 0  # scored items inside them
+    method: Literal["bootstrap", "wilson", "none"] = "none"
+
+
+class ArmResult(Record):
+    """One arm under one trial; `label` is "lora" or "lora (origin)" where several trials share an arm."""
+
+    arm: str
+    trial: int
+    recipe: str
+    label: str
+    recall: Estimate  # held-out wordings
+    trained: Estimate  # the same, on wordings it was trained on
+    wrong: Estimate  # share of expected values answered with another value
+    extra: Estimate  # unexpected values per answer
+    outcomes: dict[str, int]
+    answers: int
+    cut: int
+    unscored: int
+
+
+class Difference(Record):
+    """Recall of `label` minus recall of `other`, question by question, examples resampled."""
+
+    label: str
+    other: str
+    estimate: Estimate
+    smallest_detectable: float | None  # the smallest true difference that this data would have shown
+
+
+class RetentionResult(Record):
+    """Of the questions that the model answered right before tuning, the share still right after."""
+
+    trial: int
+    recipe: str
+    probe: Probe
+    asked: int
+    right_before: int
+    kept: Estimate
+
+
+class CostEstimate(Record):
+    label: str
+    arm: str
+    trial: int
+    preparation_seconds: float
+    preparation_tokens: int
+    prompt_tokens: float  # mean per answer
+    new_tokens: float  # mean per answer
+    seconds_per_answer: float  # displayed only; no rule reads it
+    peak_memory: int
+    money_per_thousand: float | None  # None without a price table
+    break_even: int | None = None  # questions after which a LoRA's training is paid back by its shorter prompt
+
+
+class CurvePoint(Record):
+    """One point of a curve: (axis, x) -> measure, for one trial. Loss curves use axis "step", measure "loss"."""
+
+    axis: str
+    x: float
+    measure: str
+    trial: int
+    recipe: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Finding(Record):
+    """One thing the audit found; `id` is stable, `values` fill its sentence."""
+
+    id: str
+    level: Level
+    recipe: str
+    values: dict[str, Any]
+
+
+class Reason(Record):
+    """One sentence of the verdict, as a key of the catalogue and the numbers in it."""
+
+    key: str
+    values: dict[str, Any]
+
+
+class Verdict(Record):
+    choice: Choice
+    stand_in: bool
+    reasons: tuple[Reason, ...]
+    would_change: tuple[Reason, ...] = ()
+    add_examples: int | None = None  # about how many more, where the choice is "cannot-tell" for lack of data
+
+
+class ArmAnswer(Record):
+    label: str
+    text: str
+    outcomes: tuple[Outcome, ...]
+    extra: tuple[Fact, ...]
+    finish: str
+
+
+class QuestionResult(Record):
+    """One question with every arm's answer beside the expected one."""
+
+    id: str
+    example: str
+    probe: Probe
+    text: str
+    expected: str
+    facts: tuple[Fact, ...]
+    answers: tuple[ArmAnswer, ...]
+
+
+class Results(Record):
+    """results.json: the one object from which verdict, table, report and exit code are made."""
+
+    version: int = SCHEMA_VERSION
+    verdict: Verdict
+    stand_in: bool
+    arms: tuple[ArmResult, ...]
+    differences: tuple[Difference, ...]
+    retention: tuple[RetentionResult, ...]
+    costs: tuple[CostEstimate, ...]
+    curves: tuple[CurvePoint, ...]
+    audit: tuple[Finding, ...]
+    questions: tuple[QuestionResult, ...]
+    trials: tuple[TrialInfo, ...]
+    model: ModelInfo
+    provenance: Provenance
+    settings: dict[str, Any]
+    run: str  # name of the run folder
+    language: str  # of the data: "en" or "ja"
+    seconds: dict[str, float]  # stage -> seconds, displayed only
+    notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out

@@ -1,0 +1,138 @@
+"""A run's settings, each declared once: name, type, default and help text. YAML file < environment < flags.
+
+Nobody assigns to settings after this module has resolved them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from kurabe.errors import SettingsError
+from kurabe.schema import Record
+
+ARM_NAMES = ("base", "prompt", "lora", "lora+prompt", "ceiling")
+RECIPE_NAMES = ("fair", "origin")
+ENVIRONMENT_PREFIX = "KURABE_"
+
+
+class Prices(Record):
+    """What an answer costs, for the cost table. Without prices the table shows tokens only."""
+
+    input_per_million: float | None = Field(None, ge=0, description="price of a million prompt tokens")
+    output_per_million: float | None = Field(None, ge=0, description="price of a million answered tokens")
+    currency: str = Field("USD", description="shown beside the prices")
+
+
+class RunSettings(Record):
+    """Everything that decides a run, apart from the data file."""
+
+    model: str = Field("tiny", description="`tiny` (the embedded stand-in) or a local model folder")
+    arms: tuple[str, ...] = Field(ARM_NAMES, description="arms to compare")
+    recipes: tuple[str, ...] = Field(("fair",), description="recipes to train by; the first one is the verdict's")
+    seed: int = Field(0, ge=0, description="seed of adapters, row order and resampling")
+    prompt_file: str | None = Field(None, description="your own system prompt for the `prompt` arms")
+    max_new_tokens: int | None = Field(
+        None, ge=1, le=4096, description="answer limit in tokens; none: twice the longest expected answer"
+    )
+    retention: int = Field(60, ge=0, le=400, description="retention questions of each kind; 0 leaves them out")
+    threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as there are cores")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
+    runs: str = Field("runs", description="folder that holds the run folders")
+    name: str | None = Field(None, description="name of the run folder; none: the file's name and the time")
+    encoding: str | None = Field(None, description="encoding of the data file, where it is not UTF-8")
+    skip_bad: bool = Field(False, description="leave out refused rows (they are counted in the report)")
+    questions_per_day: int | None = Field(None, ge=1, description="your volume, for the cost of each arm")
+    prices: Prices = Field(Prices(), description="price table for the cost of each arm")
+
+    @field_validator("arms", "recipes", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """A comma-separated string (environment, flag) is a list; "all" is every one."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("arm", value, ARM_NAMES)
+
+    @field_validator("recipes")
+    @classmethod
+    def _known_recipes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("recipe", value, RECIPE_NAMES)
+
+
+def _known(kind: str, value: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    if value == ("all",):
+        return names
+    for name in value:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            raise ValueError(
+                f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {names}")
+            )
+    if not value or len(set(value)) != len(value):
+        raise ValueError(f"name each {kind} once, and at least one")
+    # The table's order is the design's, whatever the order of the flags; recipes keep theirs (the first one decides).
+    return tuple(n for n in names if n in value) if kind == "arm" else value
+
+
+def load_settings(
+    path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> RunSettings:
+    """Settings from a YAML file, then `KURABE_<NAME>` variables, then flags that are not None.
+
+    Raises `SettingsError` for an unknown key (with the nearest one) and for a value of the wrong type.
+    """
+    merged: dict[str, Any] = dict(_read_yaml(path)) if path else {}
+    where = str(path) if path else "the command line"
+    environment = os.environ if environment is None else environment
+    for name in RunSettings.model_fields:
+        value = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if value is not None:
+            merged[name] = value
+    merged.update({k: v for k, v in (flags or {}).items() if v is not None})
+    return parse(merged, where)
+
+
+def parse(values: Mapping[str, Any], where: str) -> RunSettings:
+    """`values` as settings, or a `SettingsError` that names the key, the nearest key, and what was expected."""
+    try:
+        return RunSettings.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"][:2] if not isinstance(part, int))
+        if first["type"] == "extra_forbidden":
+            known = list(Prices.model_fields) if key.startswith("prices.") else list(RunSettings.model_fields)
+            near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)
+            fix = f"Use {near[0]!r}." if near else "Known settings: " + ", ".join(known) + "."
+            raise SettingsError(f"There is no setting {key!r}.", where=where, fix=fix) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"The setting {key!r} was refused: {message}", where=where, fix=_describe(key)) from None
+
+
+def _describe(key: str) -> str:
+    field = RunSettings.model_fields.get(key)
+    return f"{key}: {field.description}." if field else ""
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError("The settings file does not exist.", where=str(path), fix="Check the path.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError("The settings file is not YAML.", where=str(path), why=str(error).split("\n")[0]) from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise SettingsError("The settings file must hold `name: value` lines.", where=str(path))
+    return data
