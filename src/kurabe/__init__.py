@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "run": "kurabe.experiment",
     "resume": "kurabe.experiment",
-    "check": "kurabe.dataset",
+    "check": "kurabe.checking",
     "load_run": "kurabe.analysis",
     "RunSettings": "kurabe.settings",
     "UserError": "kurabe.errors",

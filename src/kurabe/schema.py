@@ -27,6 +27,13 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Reason(Record):
+    """One sentence, as a key of the catalogue and the numbers in it."""
+
+    key: str
+    values: dict[str, Any]
+
+
 # --- data in ---------------------------------------------------------------------------------------------------
 
 
@@ -77,6 +84,20 @@ class Sample(Record):
 
     example: str
     messages: tuple[Message, ...]
+
+
+class Question(Record):
+    """One thing to be asked, by whichever arms. An answer is right when all `facts` are; or, where `accept` is given
+    (general questions), when any of its strings stands in the answer."""
+
+    id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check); a retention question's own id
+    example: str  # the cluster: the example it belongs to; a retention question is its own cluster
+    probe: Probe
+    text: str
+    expected: str
+    facts: tuple[Fact, ...] = ()
+    accept: tuple[str, ...] = ()
+    system: str | None = None  # the question's own system message (probe "reading"); None: the arm's
 
 
 # --- asking and answering --------------------------------------------------------------------------------------
@@ -204,6 +225,23 @@ class Provenance(Record):
     commit: str = ""
 
 
+class RunInfo(Record):
+    """run.json: what was asked for, of which model, on which machine."""
+
+    version: int = SCHEMA_VERSION
+    name: str
+    created: str  # ISO 8601, UTC
+    data: str  # the data file's name, as the user gave it
+    form: str  # the detected form of the rows
+    language: str  # of the data: "en" or "ja"
+    settings: dict[str, Any]
+    model: ModelInfo
+    provenance: Provenance
+    trials: tuple[TrialInfo, ...]
+    max_new_tokens: int
+    notes: tuple[Reason, ...] = ()
+
+
 # --- results ---------------------------------------------------------------------------------------------------
 
 
@@ -307,13 +345,6 @@ class Finding(Record):
     id: str
     level: Level
     recipe: str
-    values: dict[str, Any]
-
-
-class Reason(Record):
-    """One sentence of the verdict, as a key of the catalogue and the numbers in it."""
-
-    key: str
     values: dict[str, Any]
 
 
