@@ -225,6 +225,29 @@ class Provenance(Record):
     commit: str = ""
 
 
+class RunRequest(Record):
+    """request.json: what was asked for, stored before the model is loaded: from here on the run can be resumed."""
+
+    version: int = SCHEMA_VERSION
+    name: str
+    created: str  # ISO 8601, UTC
+    data: str  # the data file's name, as the user gave it
+    data_sha256: str
+    form: str  # the detected form of the rows
+    language: str  # of the data: "en" or "ja"
+    settings: dict[str, Any]
+    prompt: str  # the system prompt of the `prompt` arms: written from the training rows, or the user's own file
+    notes: tuple[Reason, ...] = ()
+
+
+class Batch(Record):
+    """One line of plan.jsonl: answers that are asked for together, and stored or asked again together."""
+
+    batch: int  # 1-based
+    stage: Literal["base", "answer"]  # before training, or after it
+    keys: tuple[AnswerKey, ...]
+
+
 class RunInfo(Record):
     """run.json: what was asked for, of which model, on which machine."""
 

@@ -1,0 +1,86 @@
+"""The arms: each a message builder plus an optional adapter.
+
+Knows no model, no file and no score. Everything an arm says to a model is made from training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from kurabe.schema import Example, Message, Probe, Question, Sample
+
+NEUTRAL = {"en": "You are a helpful support assistant.", "ja": "あなたは親切なサポート担当です。"}
+INSTRUCTION = {
+    "en": "Answer from these facts. If the answer is not there, say that you don't have it.",
+    "ja": "次の事実だけをもとに答えてください。書かれていないことは、情報がないと答えてください。",
+}
+LABELS = {"en": ("Q: ", "A: "), "ja": ("質問: ", "回答: ")}
+
+MessageBuilder: TypeAlias = Callable[[Question], tuple[Message, ...]]
+
+
+class Material(NamedTuple):
+    """What the arms are prepared from: training rows, the prompt of the `prompt` arms, the language of the data."""
+
+    examples: tuple[Example, ...]
+    prompt: str
+    language: str
+
+
+class Arm(NamedTuple):
+    """One way to answer. `trials` says under which adapters: none, each trial's, or the first trial's only."""
+
+    prepare: Callable[[Material], MessageBuilder]
+    trials: Literal["none", "each", "first"]
+    probes: tuple[Probe, ...]
+
+
+def write_prompt(examples: Sequence[Example], language: str) -> str:
+    """The system prompt that holds these rows: who answers, how, and each row's own question with its answer."""
+    asked, answered = LABELS[language]
+    rows = [f"{asked}{example.question}\n{answered}{example.answer}" for example in examples]
+    return "\n\n".join([f"{NEUTRAL[language]}\n{INSTRUCTION[language]}", *rows])
+
+
+def messages(system: str, question: Question) -> tuple[Message, ...]:
+    """The question under a system message; a question that brings its own keeps it."""
+    return (Message(role="system", content=question.system or system), Message(role="user", content=question.text))
+
+
+def prepare_plain(material: Material) -> MessageBuilder:
+    """The neutral system message, the same as in training."""
+    return lambda question: messages(NEUTRAL[material.language], question)
+
+
+def prepare_prompt(material: Material) -> MessageBuilder:
+    """All facts in the system prompt."""
+    return lambda question: messages(material.prompt, question)
+
+
+def prepare_ceiling(material: Material) -> MessageBuilder:
+    """The one right row in the system prompt: how well this model reads when nothing has to be found."""
+    prompts = {example.id: write_prompt([example], material.language) for example in material.examples}
+    return lambda question: messages(prompts[question.example], question)
+
+
+ARMS: dict[str, Arm] = {
+    "base": Arm(prepare_plain, "none", ("held_out", "trained")),
+    "prompt": Arm(prepare_prompt, "none", ("held_out",)),
+    "ceiling": Arm(prepare_ceiling, "none", ("held_out",)),
+    "lora": Arm(prepare_plain, "each", ("held_out", "trained")),
+    "lora+prompt": Arm(prepare_prompt, "first", ("held_out", "trained")),
+}
+
+
+def samples(examples: Sequence[Example], language: str, wordings: int | None) -> tuple[Sample, ...]:
+    """Training rows: each example in its first `wordings` trained wordings (none: all), under the neutral message."""
+    neutral = Message(role="system", content=NEUTRAL[language])
+    return tuple(
+        Sample(
+            example=example.id,
+            messages=(neutral, Message(role="user", content=text), Message(role="assistant", content=example.answer)),
+        )
+        for example in examples
+        for text in example.texts("trained")[:wordings]
+    )
