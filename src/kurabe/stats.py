@@ -1,0 +1,181 @@
+"""Counts per example -> shares and paired differences with their intervals, and what the data could have shown.
+
+Knows no answers, arms or verdicts: an example is a cluster, a sum over its items. scipy is imported when called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from kurabe.schema import Estimate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+POWER = 0.80  # the chance of showing a true difference of the smallest detectable size
+RESAMPLES = 4000
+MIN_FOR_INTERVAL = 5  # with fewer examples there are too few distinct resamples for an interval to mean anything
+Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+
+
+class Cluster(NamedTuple):
+    """One example: the sum over its items (for a share: how many are right), and how many items were scored."""
+
+    total: float
+    items: int
+
+
+Clusters: TypeAlias = Mapping[str, Cluster]
+
+
+def share(clusters: Clusters, seed: int = 0) -> Estimate:
+    """Items that count over all items; the interval resamples examples.
+
+    n examples cannot exclude a kind of example that none of them is: where no example went wholly wrong, the lower
+    bound leaves room for Wilson's share of such ones, and likewise the upper bound. At 0 % and 100 % this is exactly
+    Wilson's interval with examples as trials, and near them the interval does not jump.
+    """
+    kept = _scored(clusters)
+    estimate = _resampled(kept, seed)
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    bounds = _roomy(estimate, _ratios(kept), (0.0, 1.0))
+    return estimate.model_copy(update={"low": bounds[0], "high": bounds[1]})
+
+
+def mean(clusters: Clusters, seed: int = 0) -> Estimate:
+    """The mean per item of something that is no share (unexpected values per answer). No spread, no interval."""
+    estimate = _resampled(_scored(clusters), seed)
+    return estimate if estimate.method == "bootstrap" else _without_interval(estimate)
+
+
+def difference(first: Clusters, second: Clusters, seed: int = 0) -> Estimate:
+    """Share of `first` minus share of `second`, on the examples of both; the interval resamples examples.
+
+    The caller pairs the items: for one example both sides hold the same questions. Room for unseen kinds of example is
+    left as in `share`, but never so that an interval which excludes 0 would include it: whether two arms differ stays
+    a test at 5 %, that they do *not* differ by much has to be shown by numbers.
+    """
+    kept = _scored(_paired(first, second))
+    estimate = _resampled(kept, seed)
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    low, high = _roomy(estimate, _ratios(kept), (-1.0, 1.0))
+    if estimate.method == "bootstrap":
+        low = estimate.low if estimate.low > 0 else low
+        high = estimate.high if estimate.high < 0 else high
+    return estimate.model_copy(update={"low": low, "high": high})
+
+
+def smallest_detectable(first: Clusters, second: Clusters) -> float | None:
+    """The smallest true difference that this many examples, varying as these do, would show with 80 % power.
+
+    (t(1 - alpha/2) + t(power)) x standard error of the paired difference, both with n - 1 degrees of freedom: Bloom's
+    minimum detectable effect (Evaluation Review 19(5), 1995), as Miller uses it for model evaluation (arXiv
+    2411.00640, section 5). The standard error is the linearised one of a ratio of sums. Never less than `unseen(n)`:
+    where hardly any example differs, the variance that was seen says little.
+    """
+    kept = _scored(_paired(first, second))
+    if len(kept) < MIN_FOR_INTERVAL:
+        return None
+    return max(_detectable_by_variance(kept), unseen(len(kept)))
+
+
+def examples_needed(first: Clusters, second: Clusters, wanted: float) -> int | None:
+    """How many examples in all would make `wanted` the smallest detectable difference: the variance falls by n."""
+    kept = _scored(_paired(first, second))
+    if len(kept) < MIN_FOR_INTERVAL:
+        return None
+    by_variance = len(kept) * (_detectable_by_variance(kept) / wanted) ** 2
+    by_unseen = Z * Z * (1 - wanted) / wanted  # unseen(n) = wanted
+    return math.ceil(max(by_variance, by_unseen) - 1e-9)
+
+
+def unseen(n: int) -> float:
+    """The largest share of a kind that n examples may have missed: Wilson's upper bound for 0 of n; 10 -> 0.278."""
+    return Z * Z / (n + Z * Z)
+
+
+def _roomy(estimate: Estimate, ratios: list[float], span: tuple[float, float]) -> tuple[float, float]:
+    """The bounds, with room for examples at an end of the scale where none was seen there."""
+    assert estimate.value is not None and estimate.low is not None and estimate.high is not None
+    (bottom, top), value, room = span, estimate.value, unseen(estimate.n)
+    low = estimate.low if min(ratios) <= bottom else min(estimate.low, value - (value - bottom) * room)
+    high = estimate.high if max(ratios) >= top else max(estimate.high, value + (top - value) * room)
+    return low, high
+
+
+def _scored(clusters: Clusters) -> list[Cluster]:
+    return [c for c in clusters.values() if c.items]
+
+
+def _ratios(clusters: list[Cluster]) -> list[float]:
+    return [c.total / c.items for c in clusters]
+
+
+def _paired(first: Clusters, second: Clusters) -> dict[str, Cluster]:
+    return {
+        example: Cluster(first[example].total - second[example].total, first[example].items)
+        for example in first
+        if example in second
+    }
+
+
+def _detectable_by_variance(clusters: list[Cluster]) -> float:
+    """Student's multiplier times the linearised standard error of sum(total) / sum(items)."""
+    from scipy import stats
+
+    n, items = len(clusters), sum(c.items for c in clusters)
+    ratio = sum(c.total for c in clusters) / items
+    squares = sum((c.total - ratio * c.items) ** 2 for c in clusters)
+    error = math.sqrt(squares * n / (n - 1)) / items
+    return float((stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) + stats.t.ppf(POWER, n - 1)) * error)
+
+
+def _resampled(clusters: list[Cluster], seed: int) -> Estimate:
+    """The ratio of sums with its bootstrap interval; with method "wilson" and no width where no example differs."""
+    n, items = len(clusters), sum(c.items for c in clusters)
+    if not n:
+        return Estimate(value=None)
+    value = sum(c.total for c in clusters) / items
+    if n < MIN_FOR_INTERVAL:
+        return Estimate(value=value, n=n, items=items)
+    if len(set(_ratios(clusters))) == 1:
+        return Estimate(value=value, low=value, high=value, n=n, items=items, method="wilson")
+    low, high = _bootstrap(clusters, seed)
+    return Estimate(value=value, low=low, high=high, n=n, items=items, method="bootstrap")
+
+
+def _without_interval(estimate: Estimate) -> Estimate:
+    return Estimate(value=estimate.value, n=estimate.n, items=estimate.items)
+
+
+def _bootstrap(clusters: list[Cluster], seed: int) -> tuple[float, float]:
+    """Percentile interval over resampled examples, widened for few of them.
+
+    Plain percentiles are too narrow for small n; asking them for the level at which normal bounds of the resampled
+    spread equal Student's bounds mends it (Hesterberg, The American Statistician 69(4), 2015).
+    """
+    import numpy
+    from scipy import stats
+
+    def ratio(totals: NDArray[Any], items: NDArray[Any], axis: int) -> Any:
+        return totals.sum(axis=axis) / items.sum(axis=axis)
+
+    n = len(clusters)
+    widened = math.sqrt(n / (n - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    interval = stats.bootstrap(
+        ([c.total for c in clusters], [c.items for c in clusters]),
+        ratio,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, 2_000_000 // n),  # bounds the memory of a run with thousands of examples
+        confidence_level=float(1 - 2 * stats.norm.cdf(-widened)),
+        method="percentile",
+        rng=numpy.random.default_rng(seed),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
