@@ -63,6 +63,18 @@ class StoppedError(UserError):
     exit_code = EXIT_RESUMABLE
 
 
+class InterruptedRun(StoppedError):
+    """Ctrl-C: what was done is stored."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+class TerminatedRun(StoppedError):
+    """SIGTERM: what was done is stored."""
+
+    exit_code = EXIT_TERMINATED
+
+
 class BusyError(UserError):
     """Another process holds the run folder or the port."""
 

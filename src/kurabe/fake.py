@@ -72,6 +72,10 @@ class FakeBackend:
         pieces = sum(len(re.findall(r"[A-Za-z0-9']+|\S", message.content)) + 4 for message in messages)
         return pieces + (4 if messages and messages[-1].role == "user" else 0)
 
+    def trainable(self, rank: int) -> int:
+        """Seven square linears per layer."""
+        return 7 * self.info.layers * rank * 2 * self.info.hidden
+
     def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
         for request in requests:
             time.sleep(self._delay)
@@ -90,8 +94,8 @@ class FakeBackend:
         kept = pieces[: request.max_new_tokens]
         return Answer(
             key=request.key, text="".join(kept) if cut else text, finish="length" if cut else "stop",
-            token_ids=tuple(_digest(piece + adapter.hex())[0] for piece in kept), prompt_tokens=prompt_tokens, new_tokens=len(kept),
-            seconds=self._delay,
+            token_ids=tuple(_digest(piece + adapter.hex())[0] for piece in kept), prompt_tokens=prompt_tokens,
+            new_tokens=len(kept), seconds=self._delay,
         )  # fmt: skip
 
     def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:

@@ -41,6 +41,10 @@ class Backend(Protocol):
         with the end token when it is an assistant's."""
         ...
 
+    def trainable(self, rank: int) -> int:
+        """Adapter parameters that a LoRA of this rank has on this model."""
+        ...
+
     def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Answer all requests as one batch plan; a failed one is an `Answer` with finish "error"."""
         ...
