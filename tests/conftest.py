@@ -1,0 +1,81 @@
+"""What several test files share: a random tiny Llama in a folder, as a user would hand it to kurabe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ZEPHYR = """{% for message in messages %}
+{% if message['role'] == 'user' %}
+{{ '<|user|>
+' + message['content'] + eos_token }}
+{% elif message['role'] == 'system' %}
+{{ '<|system|>
+' + message['content'] + eos_token }}
+{% elif message['role'] == 'assistant' %}
+{{ '<|assistant|>
+'  + message['content'] + eos_token }}
+{% endif %}
+{% if loop.last and add_generation_prompt %}
+{{ '<|assistant|>' }}
+{% endif %}
+{% endfor %}"""
+
+_CORPUS = (
+    "You are a helpful support assistant. What are the shipping costs? Standard shipping costs $6.99 and takes "
+    "3-5 business days. How do I return a product? You can return it within 14 days; the refund takes 3-5 business "
+    "days. Answer from these facts. If the answer is not there, say that you don't have it. "
+    "あなたは親切なサポート担当です。送料はいくらですか。通常の送料は500円です。14日以内に返品できます。"
+)
+
+
+def write_tokenizer(folder: Path, vocabulary: int = 600, template: str = ZEPHYR) -> None:
+    """A byte-level BPE tokenizer that splits digits singly, with the Zephyr template, trained on a few sentences."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token=None))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<unk>", "<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([_CORPUS] * 4, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>", "model_max_length": 4096}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+
+
+def write_model(folder: Path, *, seed: int = 0, **changes: object) -> None:
+    """A random Llama, small enough for a test and wild enough that greedy answers differ from prompt to prompt."""
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+    shape: dict[str, object] = {
+        "vocab_size": Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size(),
+        "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 2048, "tie_word_embeddings": False,
+        "initializer_range": 0.25, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
+    }  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(LlamaConfig(**(shape | changes)))
+    model.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model folder: random weights (hidden 64, two layers), tokenizer, Zephyr template."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tokenizer(folder)
+    write_model(folder)
+    return folder
