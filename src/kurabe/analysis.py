@@ -1,0 +1,336 @@
+"""Run folder -> Results: scores, estimates, paired differences, retention, costs, and the verdict on them.
+
+Knows no model and no screen text. It reads the folder and nothing else, so analysing twice gives the same results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from kurabe import cost, scoring, stats, verdict
+from kurabe.errors import StoppedError
+from kurabe.runs import RunFolder
+from kurabe.schema import (
+    Answer,
+    ArmAnswer,
+    ArmResult,
+    CostEstimate,
+    CurvePoint,
+    Difference,
+    Probe,
+    Question,
+    QuestionResult,
+    Reason,
+    Results,
+    RetentionResult,
+    RunInfo,
+    Score,
+    Status,
+    TrialInfo,
+)
+from kurabe.settings import RunSettings
+
+# Which arms are compared with which, where both were run; a further recipe's LoRA is compared with `base`.
+COMPARED = (
+    ("lora", "prompt"),
+    ("lora+prompt", "prompt"),
+    ("lora+prompt", "lora"),
+    ("prompt", "base"),
+    ("lora", "base"),
+    ("ceiling", "prompt"),
+)
+RETENTION: tuple[Probe, ...] = ("general", "reading")
+
+
+class Asked(NamedTuple):
+    """One answer with the question it belongs to and its score."""
+
+    question: Question
+    answer: Answer
+    score: Score
+
+
+class Arm(NamedTuple):
+    """One arm under one trial, with its answers to the user's own questions."""
+
+    arm: str
+    trial: int
+    recipe: str  # "" without an adapter
+    label: str
+    held_out: tuple[Asked, ...]
+    trained: tuple[Asked, ...]
+
+
+Statuses: TypeAlias = tuple[Status, ...]
+
+
+def load_run(path: str | Path) -> Results:
+    """The results of a run folder, analysed anew. Raises `StoppedError` where the run is not finished."""
+    return analyse(RunFolder.open(path))
+
+
+def analyse(folder: RunFolder) -> Results:
+    """Results of a run whose planned answers have all come."""
+    # 1. What was asked and what came; an unfinished run is refused.
+    if not folder.planned:
+        raise _unfinished(folder, "It was stopped before its plan was stored.")
+    info, questions, answers = folder.info(), folder.questions(), folder.answers()
+    planned = {key for batch in folder.plan() for key in batch.keys}
+    missing = planned - {answer.key for answer in answers}
+    if missing:
+        raise _unfinished(folder, f"{len(missing)} of {len(planned)} answers have not come yet.")
+    settings = RunSettings.model_validate(info.settings)
+
+    # 2. Scores, arm by arm.
+    asked = {question.id: question for question in questions}
+    arms = _arms(answers, asked, info)
+    first = info.trials[0].recipe if info.trials else ""
+
+    # 3. Numbers.
+    arm_results = tuple(_arm_result(arm, settings.seed) for arm in arms)
+    differences = tuple(_differences(arms, settings.seed))
+    retention = tuple(_retention(answers, asked, info.trials, settings.seed))
+    costs = _costs(arms, folder, settings)
+    findings = folder.findings()
+
+    # 4. The verdict on them.
+    evidence = verdict.Evidence(
+        arms=arm_results,
+        differences=differences,
+        retention=retention,
+        costs=costs,
+        audit=findings,
+        examples=_independent(arm_results, differences),
+        stand_in=info.model.stand_in,
+        recipe=first,
+        needed=_needed(arms, differences),
+        prompt_fits=not ("prompt" in settings.arms and all(arm.arm != "prompt" for arm in arms)),
+        questions_per_day=settings.questions_per_day,
+    )
+    return Results(
+        verdict=verdict.decide(evidence),
+        stand_in=info.model.stand_in,
+        arms=arm_results,
+        differences=differences,
+        retention=retention,
+        costs=costs,
+        curves=_loss_curves(folder, info),
+        audit=findings,
+        questions=tuple(_side_by_side(arms, questions)),
+        trials=info.trials,
+        model=info.model,
+        provenance=info.provenance,
+        settings=info.settings,
+        run=info.name,
+        language=info.language,
+        seconds=_stage_seconds(folder),
+        notes=(*info.notes, *_notes(arms)),
+    )
+
+
+def _unfinished(folder: RunFolder, why: str) -> StoppedError:
+    return StoppedError(
+        "The run is not finished.", where=str(folder.path), why=why, fix=f"kurabe resume {folder.path}"
+    )  # fmt: skip
+
+
+# --- answers by arm --------------------------------------------------------------------------------------------
+
+
+def _arms(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInfo) -> list[Arm]:
+    """Every (arm, trial) that was asked held-out questions, in the design's order, further recipes last."""
+    groups: dict[tuple[str, int], dict[str, list[Asked]]] = {}
+    for answer in answers:
+        key = answer.key
+        if key.probe in ("held_out", "trained"):
+            question = asked[key.question]
+            row = Asked(question, answer, scoring.score(answer, question))
+            groups.setdefault((key.arm, key.trial), {"held_out": [], "trained": []})[key.probe].append(row)
+    recipes = {trial.trial: trial.recipe for trial in info.trials}
+    first = info.trials[0].trial if info.trials else 0
+    order = ("base", "prompt", "lora", "lora+prompt", "ceiling")
+    arms = [
+        Arm(arm, trial, recipe, label, tuple(rows["held_out"]), tuple(rows["trained"]))
+        for (arm, trial), rows in groups.items()
+        for recipe in [recipes.get(trial, "")]
+        for label in [arm if trial in (0, first) else f"{arm} ({recipe})"]
+    ]
+    return sorted(arms, key=lambda a: (a.trial not in (0, first), order.index(a.arm), a.trial))
+
+
+def _scored(rows: Iterable[Asked]) -> list[Asked]:
+    """Rows that count: an answer came, and there was a value to find."""
+    return [row for row in rows if row.answer.finish != "error" and row.question.facts]
+
+
+def _clusters(rows: Iterable[Asked], statuses: Statuses) -> dict[str, stats.Cluster]:
+    """Per example, how many of its expected values came out with one of these statuses, of how many."""
+    return _sums(
+        rows, lambda row: sum(o.status in statuses for o in row.score.outcomes), lambda r: len(r.score.outcomes)
+    )
+
+
+def _sums(
+    rows: Iterable[Asked], total: Callable[[Asked], float], items: Callable[[Asked], int]
+) -> dict[str, stats.Cluster]:
+    clusters: dict[str, stats.Cluster] = {}
+    for row in _scored(rows):
+        before = clusters.get(row.question.example, stats.Cluster(0, 0))
+        clusters[row.question.example] = stats.Cluster(before.total + total(row), before.items + items(row))
+    return clusters
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------
+
+
+def _arm_result(arm: Arm, seed: int) -> ArmResult:
+    counted = Counter(o.status for row in arm.held_out for o in row.score.outcomes)
+    return ArmResult(
+        arm=arm.arm,
+        trial=arm.trial,
+        recipe=arm.recipe,
+        label=arm.label,
+        recall=stats.share(_clusters(arm.held_out, ("right",)), seed),
+        trained=stats.share(_clusters(arm.trained, ("right",)), seed),
+        wrong=stats.share(_clusters(arm.held_out, ("wrong",)), seed),
+        extra=stats.mean(_sums(arm.held_out, lambda row: len(row.score.extra), lambda row: 1), seed),
+        outcomes={status: counted[status] for status in ("right", "wrong", "missing", "refused", "unscored")},
+        answers=len(arm.held_out),
+        cut=sum(row.score.cut for row in arm.held_out),
+        unscored=sum(row.answer.finish == "error" for row in arm.held_out),
+    )
+
+
+def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
+    """Differences of recall between arms that were both run, on the questions that both answered."""
+    by_label = {arm.label: arm for arm in arms}
+    further = [(arm.label, "base") for arm in arms if arm.label != arm.arm]
+    for label, other in (*COMPARED, *further):
+        if label in by_label and other in by_label:
+            first, second = _paired(by_label[label], by_label[other])
+            yield Difference(
+                label=label,
+                other=other,
+                estimate=stats.difference(first, second, seed),
+                smallest_detectable=stats.smallest_detectable(first, second),
+            )
+
+
+def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
+    """The right values of both arms per example, over the questions that both have a scored answer to."""
+    common = {row.question.id for row in _scored(first.held_out)} & {
+        row.question.id for row in _scored(second.held_out)
+    }
+    pair = [[row for row in arm.held_out if row.question.id in common] for arm in (first, second)]
+    return _clusters(pair[0], ("right",)), _clusters(pair[1], ("right",))
+
+
+def _needed(arms: Sequence[Arm], differences: Sequence[Difference]) -> int | None:
+    """Examples in all that would settle the first recipe's LoRA against the prompt."""
+    by_label = {arm.label: arm for arm in arms}
+    found = next((d for d in differences if (d.label, d.other) == ("lora", "prompt")), None)
+    if found is None:
+        return None
+    wanted = verdict.wanted_difference(found.estimate.value)
+    return stats.examples_needed(*_paired(by_label["lora"], by_label["prompt"]), wanted)
+
+
+def _independent(arms: Sequence[ArmResult], differences: Sequence[Difference]) -> int:
+    """Examples that the deciding comparison rests on; without one, those of the arm that has the fewest."""
+    deciding = [d.estimate.n for d in differences if (d.label, d.other) == ("lora", "prompt")]
+    return min(deciding or [arm.recall.n for arm in arms], default=0)
+
+
+def _retention(
+    answers: Sequence[Answer], asked: Mapping[str, Question], trials: Sequence[TrialInfo], seed: int
+) -> Iterable[RetentionResult]:
+    """Of the questions right before tuning, the share still right under each trial; a question is its own example."""
+    right: dict[tuple[Probe, int], dict[str, bool]] = {}
+    for answer in answers:
+        key = answer.key
+        outcome = scoring.is_right(answer, asked[key.question]) if key.probe in RETENTION else None
+        if outcome is not None:
+            right.setdefault((key.probe, key.trial), {})[key.question] = outcome
+    for trial in trials:
+        for probe in RETENTION:
+            before, after = right.get((probe, 0), {}), right.get((probe, trial.trial), {})
+            known = [name for name, was_right in before.items() if was_right and name in after]
+            if before and after:
+                yield RetentionResult(
+                    trial=trial.trial,
+                    recipe=trial.recipe,
+                    probe=probe,
+                    asked=len(before.keys() & after.keys()),
+                    right_before=len(known),
+                    kept=stats.share({name: stats.Cluster(after[name], 1) for name in known}, seed),
+                )
+
+
+def _costs(arms: Sequence[Arm], folder: RunFolder, settings: RunSettings) -> tuple[CostEstimate, ...]:
+    """Costs of all arms but the control, which nobody could ship: it is told which row is asked for."""
+    usages = folder.usages()
+    return cost.with_break_even(
+        [
+            cost.cost(arm.label, arm.arm, arm.trial, [row.answer for row in arm.held_out], usages, settings.prices)
+            for arm in arms
+            if arm.arm != "ceiling"
+        ]
+    )
+
+
+def _loss_curves(folder: RunFolder, info: RunInfo) -> tuple[CurvePoint, ...]:
+    recipes = {trial.trial: trial.recipe for trial in info.trials}
+    return tuple(
+        CurvePoint(
+            axis="step", x=step.step, measure="loss", trial=step.trial, recipe=recipes[step.trial], value=step.loss
+        )
+        for step in folder.steps()
+    )
+
+
+def _stage_seconds(folder: RunFolder) -> dict[str, float]:
+    """Seconds per stage, the attempts of a resumed run added up."""
+    seconds: Counter[str] = Counter()
+    for event in folder.events():
+        if event.kind == "stage" and event.values.get("state") == "end":
+            seconds[event.values["name"]] += event.values["seconds"]
+    return dict(seconds)
+
+
+# --- side by side, and what has to be said beside the numbers --------------------------------------------------
+
+
+def _side_by_side(arms: Sequence[Arm], questions: Sequence[Question]) -> Iterable[QuestionResult]:
+    """The user's questions with every arm's answer: all held-out ones, and the trained ones that were asked."""
+    answered: dict[str, list[ArmAnswer]] = {}
+    for arm in arms:
+        for row in (*arm.held_out, *arm.trained):
+            answered.setdefault(row.question.id, []).append(
+                ArmAnswer(
+                    label=arm.label,
+                    text=row.answer.text,
+                    outcomes=row.score.outcomes,
+                    extra=row.score.extra,
+                    finish=row.answer.finish,
+                )
+            )
+    for question in questions:
+        if question.id in answered:
+            yield QuestionResult(
+                id=question.id,
+                example=question.example,
+                probe=question.probe,
+                text=question.text,
+                expected=question.expected,
+                facts=question.facts,
+                answers=tuple(answered[question.id]),
+            )
+
+
+def _notes(arms: Sequence[Arm]) -> list[Reason]:
+    """Examples that cannot enter recall because their expected answer holds no checkable value."""
+    without = {row.question.example for arm in arms for row in arm.held_out if not row.question.facts}
+    return [Reason(key="analysis.no_facts", values={"examples": len(without)})] if without else []

@@ -1,0 +1,75 @@
+"""What each arm costs: preparation once, then tokens, memory and money per answer, and when a LoRA pays itself back.
+
+Knows no recall and no verdict. Seconds are carried along for display; no rule reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from kurabe.schema import Answer, CostEstimate, Usage
+from kurabe.settings import Prices
+
+
+def cost(
+    label: str, arm: str, trial: int, answers: Sequence[Answer], usages: Sequence[Usage], prices: Prices
+) -> CostEstimate:
+    """The cost of one arm under one trial. `answers` are that arm's, to one set of questions; failed ones cost nothing.
+
+    Preparation belongs to the trial, so `lora` and `lora+prompt` of one trial both carry its training; an arm without
+    an adapter carries only what was metered under its own name.
+    """
+    came = [a for a in answers if a.finish != "error"]
+    preparation = [u for u in usages if u.kind == "preparation" and u.trial == trial and (trial or u.arm == arm)]
+    working = [u for u in usages if u.kind == "answering" and (u.arm, u.trial) == (arm, trial)]
+    prompt_tokens, new_tokens = _mean([a.prompt_tokens for a in came]), _mean([a.new_tokens for a in came])
+    return CostEstimate(
+        label=label,
+        arm=arm,
+        trial=trial,
+        preparation_seconds=sum(u.seconds for u in preparation),
+        preparation_tokens=sum(u.tokens for u in preparation),
+        prompt_tokens=prompt_tokens,
+        cached_tokens=_mean([a.cached_tokens for a in came]),
+        new_tokens=new_tokens,
+        seconds_per_answer=_mean([a.seconds for a in came]),
+        peak_memory=max((u.peak_memory for u in [*preparation, *working]), default=0),
+        money_per_thousand=money_per_thousand(prompt_tokens, new_tokens, prices) if came else None,
+    )
+
+
+def money_per_thousand(prompt_tokens: float, new_tokens: float, prices: Prices) -> float | None:
+    """What a thousand answers cost; None unless both prices are given. Cached tokens are charged like any other."""
+    if prices.input_per_million is None or prices.output_per_million is None:
+        return None
+    return (prompt_tokens * prices.input_per_million + new_tokens * prices.output_per_million) / 1000
+
+
+def break_even(training_positions: int, prompt_tokens: float, lora_tokens: float) -> int | None:
+    """Questions after which a LoRA's training is paid back by its shorter prompt; None where it saves no tokens.
+
+    2 x training positions / prompt tokens saved: with N parameters, training computes about 4N operations per position
+    (forward, and backward through the frozen weights to the activations) and answering 2N per prompt token. It counts
+    every prompt token; a server that keeps the prompt's prefix in its cache computes far fewer, and the LoRA then
+    needs far more questions.
+    """
+    saved = prompt_tokens - lora_tokens
+    return math.ceil(2 * training_positions / saved) if saved > 0 and training_positions > 0 else None
+
+
+def with_break_even(costs: Sequence[CostEstimate]) -> tuple[CostEstimate, ...]:
+    """The costs, each `lora` with its break-even against the `prompt` arm, where both were run."""
+    prompt = next((c for c in costs if c.arm == "prompt"), None)
+    if prompt is None:
+        return tuple(costs)
+    return tuple(
+        c.model_copy(update={"break_even": break_even(c.preparation_tokens, prompt.prompt_tokens, c.prompt_tokens)})
+        if c.arm == "lora"
+        else c
+        for c in costs
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
