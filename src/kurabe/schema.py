@@ -265,6 +265,32 @@ class RunInfo(Record):
     notes: tuple[Reason, ...] = ()
 
 
+class Review(Record):
+    """One line of wordings.jsonl: what the rules made of one question. The field names are those of a data file, so
+    that a corrected line can be pasted there."""
+
+    id: str
+    question: str
+    wordings: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+class RunPlan(Record):
+    """What a run would do and take; nothing is stored. None is "unknown", and a note says why."""
+
+    trials: tuple[TrialInfo, ...]
+    steps: int
+    positions: int  # training positions
+    answers: int
+    prompt_tokens: int
+    new_tokens: int  # at most: every answer as long as the limit
+    seconds: dict[str, float | None]  # load, train, answer
+    memory: dict[str, int | None]  # bytes: weights, adapters, optimiser, kv_cache (at most), measured
+    disk: dict[str, int]  # bytes: adapters, answers, free
+    audit: tuple[Finding, ...]
+    notes: tuple[Reason, ...]
+
+
 # --- results ---------------------------------------------------------------------------------------------------
 
 
@@ -341,11 +367,12 @@ class CostEstimate(Record):
     trial: int
     preparation_seconds: float
     preparation_tokens: int
-    prompt_tokens: float  # mean per answer
+    prompt_tokens: float  # mean per answer, cached ones included
     new_tokens: float  # mean per answer
     seconds_per_answer: float  # displayed only; no rule reads it
     peak_memory: int
     money_per_thousand: float | None  # None without a price table
+    cached_tokens: float = 0.0  # mean per answer: prompt tokens that another answer had already paid for
     break_even: int | None = None  # questions after which a LoRA's training is paid back by its shorter prompt
 
 
