@@ -1,8 +1,121 @@
-"""The command line: parse, call, print. One file per command; a command's own imports happen when it is called."""
+"""The command line: one file per command, each of them parse, call, print.
+
+Knows no command's work. A command's file imports what its work needs when it runs, so that `kurabe --help` is quick.
+"""
 
 from __future__ import annotations
 
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
-def main() -> None:
-    """Entry point of the `kurabe` script."""
-    raise NotImplementedError
+import typer
+from typer.core import TyperGroup
+
+from kurabe import __version__
+from kurabe.texts import Texts, pick_language
+
+COMMANDS = ("doctor",)
+HELP = {"help_option_names": ["-h", "--help"]}
+# The options that every command has. Help texts are keys of the catalogue, here and in the commands' files.
+SHARED = {
+    "json": (bool, typer.Option("--json", help="cli.options.json"), False),
+    "quiet": (bool, typer.Option("--quiet", "-q", help="cli.options.quiet"), False),
+    "lang": (Literal["en", "ja"] | None, typer.Option("--lang", help="cli.options.lang"), None),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `kurabe` script: runs one command and exits with its code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    application(Texts(screen_language(arguments)))(args=arguments, prog_name="kurabe")
+
+
+def screen_language(arguments: Sequence[str]) -> str:
+    """`--lang`, else the environment's language. Help texts need it before the arguments are parsed."""
+    wanted = None
+    for here, following in pairwise([*arguments, ""]):
+        if here == "--lang":
+            wanted = following
+        elif here.startswith("--lang="):
+            wanted = here.removeprefix("--lang=")
+    language = pick_language(wanted)
+    try:
+        "比べ".encode(sys.stderr.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "en"  # a terminal without Japanese characters would show escapes only
+    return language
+
+
+def application(t: Texts) -> typer.Typer:
+    """The whole command line, with its help in one language."""
+
+    class Commands(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            return list(COMMANDS)
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            return load(cmd_name, t) if cmd_name in COMMANDS else None
+
+    def version(value: bool) -> None:
+        if value:
+            sys.stdout.write(f"kurabe {__version__}\n")
+            raise typer.Exit
+
+    def root(
+        version: bool = typer.Option(
+            False, "--version", help=t("cli.options.version"), callback=version, is_eager=True
+        ),
+        lang: str = typer.Option("", "--lang", metavar="en|ja", help=t("cli.options.lang")),
+    ) -> None: ...
+
+    app = typer.Typer(
+        cls=Commands, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
+        pretty_exceptions_enable=False, context_settings=HELP,
+    )  # fmt: skip
+    app.callback(help=t("app.tagline"), epilog=t("cli.epilog"))(root)
+    return app
+
+
+def load(name: str, t: Texts) -> Any:
+    """The command of that name, from the file of that name, with its help texts looked up in the catalogue."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    function = import_module(f"kurabe.cli.{name}").command
+    single.command(name, help=t(f"cli.{name}.help"), context_settings=HELP)(on_screen(function, t))
+    command = typer.main.get_command(single)
+    for parameter in command.params:
+        if getattr(parameter, "help", None):
+            parameter.help = t(parameter.help)  # type: ignore[attr-defined]
+    return command
+
+
+def on_screen(function: Callable[..., None], t: Texts) -> Callable[..., None]:
+    """`function` with the shared options instead of its first parameter, a `Screen`.
+
+    Users' errors are printed here, once, and become exit codes. Bugs keep their traceback.
+    """
+
+    def call(**values: Any) -> None:
+        from kurabe.cli.screen import Screen
+        from kurabe.errors import UserError
+
+        screen = Screen(t, **{name: values.pop(name) for name in ("json", "quiet")})
+        values.pop("lang")  # `main` has read it
+        try:
+            function(screen, **values)
+        except UserError as error:
+            screen.error(error)
+            raise typer.Exit(error.exit_code) from None
+
+    _, *own = inspect.signature(function).parameters.values()
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+        for name, (kind, option, default) in SHARED.items()
+    ]
+    parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    return call

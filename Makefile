@@ -1,0 +1,47 @@
+# Few verbs. `make demo` and `make test` set up .venv by themselves; PYTHON=python3.12 chooses another interpreter.
+PYTHON  ?= python3
+VENV    := .venv
+ifeq ($(OS),Windows_NT)
+BIN     := $(VENV)/Scripts
+else
+BIN     := $(VENV)/bin
+endif
+# Stamps: made again when the versions change.
+PACKAGE := $(VENV)/.package-installed
+DEV     := $(VENV)/.dev-installed
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-all check tiny-model bench
+
+demo: $(PACKAGE)
+	$(BIN)/kurabe demo
+
+test: $(DEV)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(DEV)
+	$(BIN)/python -m pytest
+
+check: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not slow"
+
+tiny-model: $(DEV)
+	$(BIN)/python models/tiny/make.py
+
+bench: $(DEV)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(PACKAGE): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
+	touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e ".[dev]"
+	touch $@ $(PACKAGE)

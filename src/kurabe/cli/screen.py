@@ -1,0 +1,114 @@
+"""What reaches a terminal: the two streams, text made inert, signs, errors.
+
+Knows no run and no model. stdout is data, stderr is talk.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json as json_module
+import re
+import sys
+from typing import IO, Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kurabe.errors import DataError, UserError
+from kurabe.schema import SCHEMA_VERSION, Record, Status
+from kurabe.texts import Texts
+
+# Control characters of both sets, line and paragraph separators, and every mark that turns the reading direction.
+_ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# What a stream without these characters shows instead.
+_PLAIN = {
+    "✓": "+", "✗": "x", "∅": "0", "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "×": "x", "≥": ">=", "≤": "<=",
+    "·": "-", "•": "*", "’": "'", "‘": "'", "“": '"', "”": '"', "±": "+-", "�": "?", "​": "",
+    "▁": "_", "▂": ".", "▃": "-", "▄": "=", "▅": "+", "▆": "*", "▇": "%", "█": "#",
+}  # fmt: skip
+SIGNS: dict[Status, str] = {"right": "✓", "wrong": "✗", "missing": "–", "refused": "∅", "unscored": "?"}
+STYLES: dict[Status, str] = {
+    "right": "green", "wrong": "bold red", "missing": "yellow", "refused": "yellow", "unscored": "magenta",
+}  # fmt: skip
+PROBLEMS_SHOWN = 20
+
+
+def plain(text: str) -> str:
+    """Text from data or a model with nothing left in it that a terminal would obey; each such character shows as �."""
+    return _ACTIVE.sub("�", text.replace("\r\n", "\n").replace("\t", " "))
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(c, c.encode("ascii", "backslashreplace").decode("ascii")) for c in wrong), error.end
+
+
+codecs.register_error("kurabe.plainer", _plainer)
+
+
+class Screen:
+    """One command's streams and language. `quiet` leaves the data and the errors, `json` makes the data JSON."""
+
+    def __init__(self, t: Texts, *, json: bool = False, quiet: bool = False) -> None:
+        self.t, self.json, self.quiet = t, json, quiet
+        self.out = _console(sys.stdout)
+        self.err = _console(sys.stderr)
+
+    def say(self, text: str | Text = "", style: str = "") -> None:
+        """A line of talk."""
+        if not self.quiet:
+            self.err.print(text if isinstance(text, Text) else Text(text, style=style))
+
+    def show(self, renderable: Any = "", style: str = "") -> None:
+        """A piece of the answer, for a reader."""
+        self.out.print(Text(renderable, style=style) if isinstance(renderable, str) else renderable)
+
+    def data(self, value: Record | dict[str, Any] | list[Any]) -> None:
+        """The answer as one JSON document."""
+        if isinstance(value, Record):
+            value = value.model_dump(mode="json")
+        readable = _can(sys.stdout, "比")
+        sys.stdout.write(json_module.dumps(value, ensure_ascii=not readable, indent=2, allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+    def error(self, error: UserError) -> None:
+        """What, where, why and what mends it; with --json the same on stdout, for the program that asked."""
+        t = self.t
+        self.err.print(Text(f"{t(f'cli.error.{type(error).__name__}')}: {plain(error.what)}", style="bold red"))
+        for name, sentence in error.lines()[1:]:
+            self.err.print(hanging(Text("  " + t(f"cli.error.{name}"), style="bold"), Text(plain(sentence))))
+        problems = error.problems if isinstance(error, DataError) else ()
+        for problem in problems[:PROBLEMS_SHOWN]:
+            self.err.print(Text("  " + plain(problem)))
+        if len(problems) > PROBLEMS_SHOWN:
+            self.err.print(Text("  " + t("cli.error.more", count=len(problems) - PROBLEMS_SHOWN)))
+        if self.json:
+            parts = dict(error.lines()) | {"problems": list(problems)}
+            self.data({"version": SCHEMA_VERSION, "error": parts, "exit_code": error.exit_code})
+
+
+def hanging(label: Text, body: RenderableType) -> Table:
+    """A label and a body whose further lines stay to the right of it."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, body)
+    return grid
+
+
+def _console(stream: IO[str]) -> Console:
+    """A console that never fails on a character that its stream does not have, and never reads text as markup."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="kurabe.plainer")
+    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def _can(stream: IO[str], text: str) -> bool:
+    try:
+        text.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
