@@ -30,6 +30,7 @@ GOOD = 0.80  # recall a LoRA needs where there is no prompt to compare it with
 KEPT = 0.90  # retention whose upper bound lies below this is a loss that was shown
 KEPT_HALF = 0.50  # general retention whose upper bound lies below this overrules a gain in recall
 PAYBACK_DAYS = 30  # a LoRA of equal recall has to pay itself back within this time
+ABOUT_ROWS = ("one-wording",)  # warnings about some rows, which say nothing against the recipe
 MANY_EXTRA = 0.5  # unexpected values per answer from which on they are named
 
 
@@ -212,7 +213,9 @@ def _clearly_better(difference: Difference) -> bool:
 
 
 def _broken(e: Evidence) -> list[Finding]:
-    return [f for f in e.audit if f.recipe == e.recipe and f.level in ("warn", "refuse")]
+    """What the audit says against the recipe that speaks for `lora`."""
+    flaws = [f for f in e.audit if f.recipe == e.recipe and f.level in ("warn", "refuse")]
+    return [f for f in flaws if f.id not in ABOUT_ROWS]
 
 
 def _harmed(e: Evidence) -> bool:
