@@ -1,0 +1,223 @@
+"""Numbers as people write them: 1,299.50, 1.299,50, 3万5千, 十四, twenty-five, ninety-nine hundred, 2.5 million.
+
+Knows no units: it finds where a number stands in a normalised text and what it is worth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+LONGEST = 32  # characters; a longer run of digits is no number that anybody means
+
+_KANJI_DIGITS = {c: n for n, c in enumerate("〇一二三四五六七八九")} | {"零": 0, "壱": 1, "弐": 2, "参": 3}
+_KANJI_SMALL = {"十": 10, "拾": 10, "百": 100, "千": 1000}
+_KANJI_LARGE = {"万": 10**4, "萬": 10**4, "億": 10**8, "兆": 10**12}
+_KANJI = "".join([*_KANJI_DIGITS, *_KANJI_SMALL, *_KANJI_LARGE])
+KANJI_NUMBER = f"[{_KANJI}]"
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS = {word: n for n, word in enumerate(_UNITS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
+
+_DIGITS = re.compile(
+    r"[0-9]{1,3}(?:\.[0-9]{3}){1,6},[0-9]{1,2}(?![0-9])"  # 1.299,50
+    r"|[0-9]{1,3}(?:,[0-9]{3}){1,8}(?![0-9])(?:\.[0-9]+)?"  # 1,299.50
+    r"|[0-9]+,[0-9]{1,2}(?![0-9])"  # 6,99
+    r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+)
+_JAPANESE = re.compile(rf"(?:[0-9][0-9,]*(?:\.[0-9]+)?)?{KANJI_NUMBER}[0-9{_KANJI}]*")
+_JAPANESE_TOKEN = re.compile(rf"[0-9][0-9,]*(?:\.[0-9]+)?|{KANJI_NUMBER}")
+_ENGLISH = re.compile(
+    r"(?<![A-Za-z0-9_])(?:(?:an?[ ])(?=hundred|thousand|million|billion|dozen)|("
+    + "|".join([*_WORDS, *_SCALES])
+    + r")(?![A-Za-z_]))",
+    re.IGNORECASE,
+)
+_JOINT = re.compile(r"[ \t]|-| and ", re.IGNORECASE)
+_SCALE_AFTER = re.compile(r"[ ](hundred|thousand|million|billion|dozen)(?![A-Za-z])", re.IGNORECASE)
+_HALF_AFTER = re.compile(r" and a half(?![A-Za-z])", re.IGNORECASE)
+
+
+class Numeral(NamedTuple):
+    """One number. `comma`: it was read with a decimal comma, or could be; only money and percentages use that form."""
+
+    value: Decimal
+    start: int
+    end: int
+    form: Literal["digits", "comma", "kanji", "words"]
+
+
+def find_numerals(text: str) -> list[Numeral]:
+    """All numbers of a normalised text in order, without overlaps."""
+    found = [*_japanese(text), *_english(text)]
+    taken = {at for numeral in found for at in range(numeral.start, numeral.end)}
+    found += [n for n in _digits(text) if n.start not in taken and n.end - 1 not in taken]
+    return sorted((_with_half(text, n) for n in found), key=lambda n: n.start)
+
+
+def kanji_value(run: str) -> int | None:
+    """十四 -> 14, 二〇二六 -> 2026, 1万2千 -> 12000; None where the run is no number (万一, 二三)."""
+    value = _japanese_value(run)
+    return None if value is None or value != int(value) else int(value)
+
+
+def plain(value: Decimal) -> str:
+    """The shortest decimal form: 6.90 -> "6.9", 50.00 -> "50"."""
+    return format(value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize(), "f")
+
+
+# --- digits ----------------------------------------------------------------------------------------------------
+
+
+def _digits(text: str) -> Iterator[Numeral]:
+    for match in _DIGITS.finditer(text):
+        start, end = match.span()
+        if end - start > LONGEST or _part_of_something(text, start, end):
+            continue
+        run = match.group()
+        comma = run.rfind(",")
+        if comma >= 0 and len(run) - comma <= 3:
+            yield Numeral(Decimal(run.replace(".", "").replace(",", ".")), start, end, "comma")
+        else:
+            value = Decimal(run.replace(",", ""))
+            scale = _SCALE_AFTER.match(text, end)
+            if scale:
+                value, end = value * _SCALES[scale.group(1).lower()], scale.end()
+            yield Numeral(value, start, end, "digits")
+
+
+def _part_of_something(text: str, start: int, end: int) -> bool:
+    """Versions (1.2.3), clock times (9:00), fractions (24/7), words (iPhone15) and numbers of a longer kind."""
+    before, before2 = text[start - 1 : start], text[max(0, start - 2) : start - 1]
+    after, after2 = text[end : end + 1], text[end + 1 : end + 2]
+    if before.isdigit() or after.isdigit():
+        return True
+    if before and before in ".,:/" and before2.isdigit():
+        return True
+    if after and after in ".,:/" and after2.isdigit():
+        return True
+    if before == "_" or (before.isascii() and before.isalpha()):
+        return not _CURRENCY_BEFORE.search(text[max(0, start - 4) : start])
+    return False
+
+
+_CURRENCY_BEFORE = re.compile(r"(?<![A-Za-z])[A-Z]{3}$|(?<![A-Za-z])R[sS]$")  # USD6.99; money decides which are real
+
+
+# --- Japanese --------------------------------------------------------------------------------------------------
+
+
+def _japanese(text: str) -> Iterator[Numeral]:
+    if text.isascii():
+        return
+    for match in _JAPANESE.finditer(text):
+        start, end = match.span()
+        run = match.group()
+        if end - start > LONGEST or text[start - 1 : start].isdigit():
+            continue
+        value = _japanese_value(run)
+        while value is None and len(run) > 1 and not run[-1].isdigit():  # 3千葉 is no number, 十一 before 一般 is
+            run = run[:-1]
+            value = _japanese_value(run)
+        if value is not None and not run.isascii():
+            yield Numeral(value, start, start + len(run), "kanji")
+
+
+def _japanese_value(run: str) -> Decimal | None:
+    total = section = Decimal(0)
+    current: Decimal | None = None
+    small, large = 10**4, 10**16  # units must fall: 十百 and 万億 are no numbers
+    digits = 0
+    for token in _JAPANESE_TOKEN.findall(run):
+        if token in _KANJI_LARGE:
+            unit = _KANJI_LARGE[token]
+            section += current or 0
+            if unit >= large or section == 0:
+                return None
+            total, section, current, small, large, digits = total + section * unit, Decimal(0), None, 10**4, unit, 0
+        elif token in _KANJI_SMALL:
+            unit = _KANJI_SMALL[token]
+            if unit >= small or digits > 1:
+                return None
+            section, current, small, digits = section + (1 if current is None else current) * unit, None, unit, 0
+        elif token in _KANJI_DIGITS:
+            current = (current or Decimal(0)) * 10 + _KANJI_DIGITS[token]
+            digits += 1
+        else:
+            if current is not None:
+                return None
+            current = Decimal(token.replace(",", ""))
+    if digits == 2 and not set(run) & set("〇零"):
+        return None  # 二三日 is "two or three days"
+    return total + section + (current or 0)
+
+
+# --- English ---------------------------------------------------------------------------------------------------
+
+
+def _english(text: str) -> Iterator[Numeral]:
+    """Number words, joined as far as they make one number: "three four" are two, "ninety-nine hundred" is one."""
+    tokens: list[str] = []
+    start = end = -1
+    for match in _ENGLISH.finditer(text):
+        word = match.group().strip().lower()
+        gap = text[end : match.start()] if tokens else ""
+        if tokens and (gap == "" or _JOINT.fullmatch(gap)):
+            joined = [*tokens, word]
+            linked = gap.strip().lower() == "and"
+            if _english_value(joined) is not None and (not linked or tokens[-1] in _SCALES):
+                tokens, end = joined, match.end()
+                continue
+        if tokens:
+            yield from _emit(tokens, start, end)
+        tokens, start, end = [word], match.start(), match.end()
+        if len(tokens[0]) <= 2:  # "a ", "an ": the scale follows at once
+            tokens = ["a"]
+    if tokens:
+        yield from _emit(tokens, start, end)
+
+
+def _emit(tokens: list[str], start: int, end: int) -> Iterator[Numeral]:
+    value = _english_value(tokens)
+    if value is not None and tokens != ["a"] and tokens[0] not in _SCALES:
+        yield Numeral(Decimal(value), start, end, "words")
+
+
+def _english_value(tokens: list[str]) -> int | None:
+    """The number, or None where these words in a row are not one."""
+    total = section = 0
+    free = 100  # what may still be added to the section: below 100 after a hundred, below 10 after twenty
+    scale_left = 10**12
+    for token in tokens:
+        if token == "a":
+            if total or section or len(tokens) == 1:
+                return None if len(tokens) > 1 else 1
+            section, free = 1, 0
+        elif token in ("hundred", "dozen"):
+            if not 0 < section < 100:
+                return None
+            section, free = section * _SCALES[token], 100 if token == "hundred" else 0
+        elif token in _SCALES:
+            if not section or _SCALES[token] >= scale_left:
+                return None
+            scale_left = _SCALES[token]
+            total, section, free = total + section * scale_left, 0, 100
+        else:
+            value = _WORDS[token]
+            if value >= free or (value == 0 and len(tokens) > 1):
+                return None
+            section += value
+            free = 10 if value >= 20 else 0
+    return total + section
+
+
+def _with_half(text: str, numeral: Numeral) -> Numeral:
+    half = _HALF_AFTER.match(text, numeral.end)
+    return numeral._replace(value=numeral.value + Decimal("0.5"), end=half.end()) if half else numeral
