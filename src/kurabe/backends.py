@@ -1,0 +1,59 @@
+"""`load(settings)`: the one place that turns settings into a loaded model.
+
+Knows the names of the backends and imports them lazily; what they do is theirs.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kurabe import hub
+from kurabe.errors import MissingError
+from kurabe.settings import RunSettings
+
+if TYPE_CHECKING:
+    from kurabe.model import Backend
+
+TINY = "tiny"
+
+
+def load(settings: RunSettings) -> Backend:
+    """The model that the settings name, verified, loaded and ready to answer."""
+    stand_in = settings.model == TINY
+    folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(settings.model).expanduser()
+    if stand_in and not (folder / "config.json").is_file():
+        raise MissingError(
+            "The embedded model is not in this installation.", where=str(folder),
+            fix="Install kurabe again, or give a model folder with --model.",
+        )  # fmt: skip
+    weights = hub.verify(folder if stand_in else settings.model)  # before torch is imported: a refusal is quick
+
+    import torch
+
+    from kurabe.hf import HFBackend
+
+    torch.set_num_threads(settings.threads or cores())
+    name = "kurabe-tiny" if stand_in else weights.path.resolve().name
+    return HFBackend(weights, name, _device(settings.device), stand_in=stand_in)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return "cuda" if present["cuda"] else "mps" if present["mps"] else "cpu"
+    if not present[wanted]:
+        raise MissingError(
+            f"There is no {wanted} device that torch can use.",
+            fix="Leave --device out, or install a torch build for this device.",
+        )
+    return wanted

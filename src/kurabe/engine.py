@@ -1,0 +1,343 @@
+"""Answer batches of rows under many trials: shared prefixes computed once, finished rows leave the batch.
+
+Knows token ids only, no words and no requests. It meets transformers at three public seams: the replaced linear layers
+(`lora.py`), a `Cache` subclass, and a registered attention function. Shapes in names: B rows, H heads, G key/value
+heads, R query heads per key/value head, T query positions, C own columns of a row, P prefix positions, D head size.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.cache_utils import Cache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import AttentionInterface
+
+from kurabe.lora import AdapterStack
+
+ATTENTION = "kurabe"
+# A prefix is attended where it lies when it saves at least this many key columns; a smaller one is copied to its rows,
+# because each prefix in place costs a few more calls per layer.
+IN_PLACE = 4096
+PREFILL_POSITIONS = 4096  # positions of one forward pass over prompts
+CACHE_BYTES = 1 << 30  # what the rows of one batch may hold in keys and values
+COMPACT = 8  # finished rows leave when they are more than one in so many: copying costs, too
+
+
+@dataclass
+class Row:
+    """One answer to be made, and what has come of it."""
+
+    ids: list[int]
+    trial: int
+    limit: int
+    temperature: float = 0.0
+    seed: int = 0
+    new: list[int] = field(default_factory=list)
+    ended: bool = False  # by an end token; else by the limit
+    cached: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+
+class Group(NamedTuple):
+    """Rows of one trial that begin alike: their first `shared` tokens are computed once."""
+
+    rows: tuple[int, ...]
+    shared: int
+
+
+class Prefix(NamedTuple):
+    """Keys and values of a shared beginning, per layer [G, P, D]."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+
+class RowCache(Cache):  # type: ignore[misc]  # transformers is read without types
+    """Keys and values of the rows of one batch, and the prefixes that runs of rows share.
+
+    A row's own columns are [copied prefix | rest of the prompt, padded on the right | generated]; `seen_BC` says which
+    of them count. Prefixes in place are attended to by all their rows in one product.
+    """
+
+    def __init__(self, layers: int, rows: int, columns: int, heads: int, size: int, device: torch.device) -> None:
+        super().__init__(layers=[])
+        shape = (rows, heads, columns, size)
+        # Zeros, not whatever lay in memory: a masked column still takes part in a product, and 0 x NaN is NaN.
+        self.keys = [torch.zeros(shape, device=device) for _ in range(layers)]
+        self.values = [torch.zeros(shape, device=device) for _ in range(layers)]
+        self.seen_BC = torch.zeros(rows, columns, dtype=torch.bool, device=device)
+        self.prefixes: list[tuple[int, int, Prefix | None]] = []  # (first row, end row, prefix in place)
+        self.rows = slice(0, rows)  # the rows and the column that the present forward pass works on
+        self.end = 0
+        self.mask: Tensor | None = None
+
+    def aim(self, start: int, stop: int, end: int, width: int) -> None:
+        """Point at rows `start` to `stop`, whose next `width` positions end before column `end`."""
+        self.rows, self.end = slice(start, stop), end
+        seen_BC = self.seen_BC[start:stop, :end]
+        if width == 1:
+            self.mask = seen_BC[:, None, None, :]
+            return
+        column = torch.arange(end, device=seen_BC.device)
+        query = torch.arange(end - width, end, device=seen_BC.device)
+        self.mask = (seen_BC[:, None, :] & (column[None, :] <= query[:, None]))[:, None]
+
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        begin = self.end - key.shape[2]
+        self.keys[layer][self.rows, :, begin : self.end] = key
+        self.values[layer][self.rows, :, begin : self.end] = value
+        return self.keys[layer][self.rows, :, : self.end], self.values[layer][self.rows, :, : self.end]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self.end
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Forget all rows but these."""
+        index = torch.tensor(rows, device=self.seen_BC.device)
+        self.keys = [keys.index_select(0, index) for keys in self.keys]
+        self.values = [values.index_select(0, index) for values in self.values]
+        self.seen_BC = self.seen_BC.index_select(0, index)
+        moved = []
+        for start, stop, prefix in self.prefixes:
+            left = sum(1 for row in rows if row < start), sum(1 for row in rows if row < stop)
+            if left[0] < left[1]:
+                moved.append((*left, prefix))
+        self.prefixes = moved
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
+    scaling: float | None = None, dropout: float = 0.0, **kwargs: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """The attention function that transformers calls for each layer; `rows` is the batch's cache in answering."""
+    cache: RowCache | None = kwargs.pop("rows", None)
+    if cache is None:  # training: causal, or the mask that was given
+        output: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling
+        )
+        return output
+    b, h, t, d = query.shape
+    g = key.shape[1]
+    query = query.reshape(b, g, h // g * t, d)  # the query heads of one key/value head are rows of one product
+    mask = cache.mask if t == 1 or cache.mask is None else cache.mask.repeat(1, 1, h // g, 1)
+    parts = []
+    for start, stop, prefix in cache.prefixes:
+        start, stop = max(start, cache.rows.start) - cache.rows.start, min(stop, cache.rows.stop) - cache.rows.start
+        if start < stop:
+            own = None if mask is None else mask[start:stop]
+            layer = None if prefix is None else (prefix.keys[module.layer_idx], prefix.values[module.layer_idx])
+            parts.append(_attend(query[start:stop], key[start:stop], value[start:stop], own, layer, scaling))
+    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return joined.reshape(b, h, t, d).transpose(1, 2).contiguous(), None
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, prefix: tuple[Tensor, Tensor] | None,
+    scaling: float | None,
+) -> Tensor:  # fmt: skip
+    """One run of rows over its own columns and over its prefix, which no row holds a copy of. query [B, G, RT, D]."""
+    if prefix is None:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+    b, g, n, d = query.shape
+    prefix_keys, prefix_values = prefix  # [G, P, D]
+    p = prefix_keys.shape[1]
+    # 1. All rows' queries are stacked, so the prefix is read once for all of them.
+    query = (query * (d**-0.5 if scaling is None else scaling)).transpose(0, 1)
+    scores = torch.empty(g, b, n, p + key.shape[2], dtype=query.dtype, device=query.device)
+    scores[..., :p] = (query.reshape(g, b * n, d) @ prefix_keys.transpose(1, 2)).view(g, b, n, p)
+    own = query.transpose(0, 1) @ key.transpose(2, 3)
+    scores[..., p:] = (own if mask is None else own.masked_fill(~mask, float("-inf"))).transpose(0, 1)
+    # 2. One softmax over both parts.
+    weights = scores.softmax(-1)
+    # 3. The values, again the prefix's once for all rows.
+    output = (weights[..., :p].reshape(g, b * n, p) @ prefix_values).view(g, b, n, d).transpose(0, 1)
+    return output + weights[..., p:].transpose(0, 1) @ value
+
+
+AttentionInterface.register(ATTENTION, attend)
+
+
+class Engine:
+    """A frozen model with its adapters, ready to answer rows of any trial in one batch."""
+
+    def __init__(self, model: nn.Module, stack: AdapterStack, end_ids: frozenset[int]) -> None:
+        config: Any = model.config
+        self.stack = stack
+        self.end_ids = end_ids
+        self.decoder: Any = model.get_decoder()  # type: ignore[operator]
+        self.head: Any = model.get_output_embeddings()  # type: ignore[operator]
+        self.layers = int(config.num_hidden_layers)
+        self.heads = int(config.num_key_value_heads)
+        self.size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        self.device = stack.device
+        # Per position in training, roughly: inputs and outputs of every linear layer, norms and attention, in float32.
+        self.activation_bytes = 4 * self.layers * (12 * int(config.hidden_size) + 5 * int(config.intermediate_size))
+
+    @torch.inference_mode()
+    def answer(self, rows: Sequence[Row]) -> None:
+        """Fill in `new`, `ended`, `cached` and `seconds` of all rows, as one batch."""
+        clock = time.monotonic()
+        # 1. Rows in an order in which those of one trial, and those of one prefix, lie together.
+        groups = plan_prefixes(rows)
+        order = [i for group in groups for i in group.rows]
+        batch = [rows[i] for i in order]
+        shared = [group.shared for group in groups for _ in group.rows]
+        # 2. The prefixes, each once; the rest of the prompts; the first tokens.
+        cache, logits = self._prefill(batch, groups, shared)
+        computed = sum(len(row.ids) - row.cached for row in batch)
+        seconds, clock = time.monotonic() - clock, time.monotonic()
+        for row in batch:
+            row.seconds += seconds * (len(row.ids) - row.cached) / computed
+        # 3. Token by token, all rows together; the time of a step is shared by the rows that needed it.
+        alive = list(range(len(batch)))  # of `batch`; those that hold a line of the cache
+        self.stack.route([batch[i].trial for i in alive])
+        while True:
+            tokens = self._choose(logits, [batch[i] for i in alive])
+            for i, token in zip(alive, tokens, strict=True):
+                if not _done(batch[i]):
+                    batch[i].new.append(token)
+                    batch[i].ended = token in self.end_ids
+            left = [line for line, i in enumerate(alive) if not _done(batch[i])]
+            seconds, clock = time.monotonic() - clock, time.monotonic()
+            if not left:
+                return
+            for line in left:
+                batch[alive[line]].seconds += seconds / len(left)
+            if len(alive) - len(left) > len(alive) // COMPACT:
+                cache.keep(left)
+                tokens, alive = [tokens[line] for line in left], [alive[line] for line in left]
+                self.stack.route([batch[i].trial for i in alive])
+            logits = self._step(cache, tokens, [len(batch[i].ids) + len(batch[i].new) - 1 for i in alive])
+
+    def _prefill(self, batch: list[Row], groups: list[Group], shared: list[int]) -> tuple[RowCache, Tensor]:
+        in_place = [len(group.rows) * group.shared >= IN_PLACE and len(group.rows) > 1 for group in groups]
+        copied = max((group.shared for group, stays in zip(groups, in_place, strict=True) if not stays), default=0)
+        rest = max(len(row.ids) - s for row, s in zip(batch, shared, strict=True))
+        columns = copied + rest + max(row.limit for row in batch)
+        cache = RowCache(self.layers, len(batch), columns, self.heads, self.size, self.device)
+        start = 0
+        for group, stays in zip(groups, in_place, strict=True):
+            stop = start + len(group.rows)
+            prefix = self._prefix(batch[start].ids[: group.shared], batch[start].trial) if group.shared else None
+            for row in batch[start + 1 : stop]:  # the first row pays
+                row.cached = group.shared
+            if prefix and not stays:
+                for layer in range(self.layers):
+                    cache.keys[layer][start:stop, :, copied - group.shared : copied] = prefix.keys[layer]
+                    cache.values[layer][start:stop, :, copied - group.shared : copied] = prefix.values[layer]
+                cache.seen_BC[start:stop, copied - group.shared : copied] = True
+            if stays or not cache.prefixes or cache.prefixes[-1][2] is not None:
+                cache.prefixes.append((start, stop, prefix if stays else None))
+            else:  # neighbours without a prefix in place are one run
+                cache.prefixes[-1] = (cache.prefixes[-1][0], stop, None)
+            start = stop
+        lengths = [len(row.ids) - s for row, s in zip(batch, shared, strict=True)]
+        for line, length in enumerate(lengths):
+            cache.seen_BC[line, copied : copied + length] = True
+        last = []
+        for start, stop in _chunks(lengths):
+            width = max(lengths[start:stop])
+            ids_BT = torch.zeros(stop - start, width, dtype=torch.long)
+            for line, (row, s) in enumerate(zip(batch[start:stop], shared[start:stop], strict=True)):
+                ids_BT[line, : len(row.ids) - s] = torch.tensor(row.ids[s:])
+            positions_BT = torch.tensor(shared[start:stop])[:, None] + torch.arange(width)
+            self.stack.route([row.trial for row in batch[start:stop]])
+            cache.aim(start, stop, copied + width, width)
+            hidden = self._forward(ids_BT, positions_BT, cache)
+            last.append(hidden[torch.arange(stop - start), torch.tensor(lengths[start:stop]) - 1])
+        cache.aim(0, len(batch), copied + rest, 1)
+        return cache, self.head(torch.cat(last))
+
+    def _prefix(self, ids: list[int], trial: int) -> Prefix:
+        cache = RowCache(self.layers, 1, len(ids), self.heads, self.size, self.device)
+        cache.prefixes = [(0, 1, None)]
+        cache.seen_BC[:] = True
+        cache.aim(0, 1, len(ids), len(ids))
+        self.stack.route([trial])
+        self._forward(torch.tensor([ids]), torch.arange(len(ids))[None], cache)
+        return Prefix([keys[0] for keys in cache.keys], [values[0] for values in cache.values])
+
+    def _step(self, cache: RowCache, tokens: list[int], positions: list[int]) -> Tensor:
+        cache.seen_BC[:, cache.end] = True
+        cache.aim(0, len(tokens), cache.end + 1, 1)
+        hidden = self._forward(torch.tensor(tokens)[:, None], torch.tensor(positions)[:, None], cache)
+        logits: Tensor = self.head(hidden[:, 0])
+        return logits
+
+    def _forward(self, ids_BT: Tensor, positions_BT: Tensor, cache: RowCache) -> Tensor:
+        hidden: Tensor = self.decoder(
+            input_ids=ids_BT.to(self.device), position_ids=positions_BT.to(self.device), past_key_values=cache,
+            use_cache=True, rows=cache,
+        ).last_hidden_state  # fmt: skip
+        return hidden
+
+    def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
+        tokens: list[int] = logits.argmax(-1).tolist()
+        for line, row in enumerate(rows):
+            if row.temperature > 0 and not _done(row):
+                weights = (logits[line].double() / row.temperature).softmax(-1).cpu()
+                # One generator per drawn token, from the request's own seed: the batch it lies in does not matter.
+                generator = torch.Generator().manual_seed(row.seed * 1_000_003 + len(row.new))
+                tokens[line] = int(torch.multinomial(weights, 1, generator=generator))
+        return tokens
+
+
+def _done(row: Row) -> bool:
+    return row.ended or len(row.new) >= row.limit
+
+
+def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Runs of rows for one forward pass: few enough positions, and little padding."""
+    start = 0
+    for stop in range(1, len(lengths) + 1):
+        if stop < len(lengths):
+            width = max(lengths[start : stop + 1])
+            positions = width * (stop + 1 - start)
+            if positions <= PREFILL_POSITIONS and positions <= 1.5 * sum(lengths[start : stop + 1]) + 256:
+                continue
+        yield start, stop
+        start = stop
+
+
+def plan_prefixes(rows: Sequence[Row]) -> list[Group]:
+    """Group rows by trial and common beginning so that the fewest prompt tokens are computed."""
+    groups: list[Group] = []
+    order = sorted(range(len(rows)), key=lambda i: (rows[i].trial, rows[i].ids, i))
+    for trial in sorted({row.trial for row in rows}):
+        mine = [i for i in order if rows[i].trial == trial]
+        common = [_common(rows[a].ids, rows[b].ids) for a, b in itertools.pairwise(mine)]
+        groups.extend(_best(mine, common, [len(rows[i].ids) for i in mine])[1])
+    return groups
+
+
+def _best(mine: list[int], common: list[int], lengths: list[int]) -> tuple[int, list[Group]]:
+    """(tokens saved, groups): one group with what all of these rows share, or its parts, whatever saves more.
+
+    `common[i]` is what the sorted rows i and i + 1 have in common.
+    """
+    if len(mine) == 1:
+        return 0, [Group((mine[0],), 0)]
+    # At least one token of each row stays outside: its logits choose the first new token.
+    least = min(common)
+    shared = min(least, min(lengths) - 1)
+    whole = (len(mine) - 1) * shared
+    saved, groups, start = 0, [], 0
+    for stop in [i + 1 for i, c in enumerate(common) if c == least] + [len(mine)]:
+        part = _best(mine[start:stop], common[start : stop - 1], lengths[start:stop])
+        saved += part[0]
+        groups += part[1]
+        start = stop
+    return (whole, [Group(tuple(mine), shared)]) if whole >= saved else (saved, groups)
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -1,0 +1,145 @@
+"""The backend that runs a model with transformers: any verified local folder, on CPU, CUDA or MPS.
+
+Knows no arms and no scores. The weights stay frozen and in float32 for every arm; adapters lie beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kurabe import chat, hub
+from kurabe.engine import ATTENTION, Engine, Row
+from kurabe.errors import DataError
+from kurabe.lora import AdapterStack
+from kurabe.model import Capabilities, TrialPlan
+from kurabe.schema import Answer, Message, ModelInfo, Request, Step
+from kurabe.train import Job, out_of_memory, train
+
+
+class HFBackend:
+    """One loaded model with its stack of adapters."""
+
+    capabilities = Capabilities(train=True, score=False, adapters=True)
+
+    def __init__(self, weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> None:
+        self.chat = chat.load(weights.path)
+        with quiet():
+            from transformers import AutoModelForCausalLM
+
+            model = AutoModelForCausalLM.from_pretrained(
+                weights.path, dtype=torch.float32, attn_implementation=ATTENTION, use_safetensors=True,
+                local_files_only=True, trust_remote_code=False,
+            )  # fmt: skip
+        model = model.to(device).eval()
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.stack = AdapterStack(model)
+        self.engine = Engine(model, self.stack, self.chat.end_ids)
+        config: Any = model.config
+        self.info = ModelInfo(
+            name=name, path=str(weights.path), sha256=weights.sha256, stand_in=stand_in, family=weights.family,
+            parameters=parameters, hidden=config.hidden_size, layers=config.num_hidden_layers,
+            context=config.max_position_embeddings, vocabulary=config.vocab_size, dtype="float32", device=device,
+            threads=torch.get_num_threads(),
+        )  # fmt: skip
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Tokens of these messages as they are rendered."""
+        return self.chat.count(messages)
+
+    def trainable(self, rank: int) -> int:
+        """Adapter parameters that a LoRA of this rank has on this model."""
+        return self.stack.size(rank)
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answer all requests as one batch; where memory ends, as two halves. Answers keep the requests' order."""
+        rows: list[Row | str] = [self._row(request) for request in requests]
+        self._fill([row for row in rows if isinstance(row, Row)])
+        for request, row in zip(requests, rows, strict=True):
+            yield self._answer(request, row)
+
+    def _row(self, request: Request) -> Row | str:
+        """The request as a row, or the reason why it cannot be answered."""
+        ids = self.chat.prompt(request.messages)
+        if len(ids) + request.max_new_tokens > self.info.context:
+            return (
+                f"The prompt has {len(ids)} tokens; with {request.max_new_tokens} for the answer it does not fit the "
+                f"model's context of {self.info.context}."
+            )
+        if request.key.trial and self.stack.slot(request.key.trial) is None:
+            return f"Trial {request.key.trial} has no adapter."
+        return Row(ids, request.key.trial, request.max_new_tokens, request.temperature, request.seed)
+
+    def _fill(self, rows: list[Row], halve: bool = True) -> None:
+        """Answer the rows; an exception ends in their `error`, never in a wrong answer."""
+        if not rows:
+            return
+        try:
+            self.engine.answer(rows)
+        except Exception as error:  # whatever it is, these questions are unscored and the others go on
+            for row in rows:
+                row.new, row.ended, row.cached, row.seconds = [], False, 0, 0.0
+            if out_of_memory(error) and halve and len(rows) > 1:
+                self._fill(rows[: len(rows) // 2], halve=False)
+                self._fill(rows[len(rows) // 2 :], halve=False)
+                return
+            for row in rows:
+                row.error = f"{type(error).__name__}: {error}"
+
+    def _answer(self, request: Request, row: Row | str) -> Answer:
+        error = row if isinstance(row, str) else row.error
+        if isinstance(row, str) or error:
+            return Answer(key=request.key, text="", finish="error", error=error)
+        return Answer(
+            key=request.key, text=self.chat.text(row.new), token_ids=tuple(row.new),
+            finish="stop" if row.ended else "length", prompt_tokens=len(row.ids), cached_tokens=row.cached,
+            new_tokens=len(row.new), seconds=row.seconds,
+        )  # fmt: skip
+
+    def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
+        """Train adapters for these trials; they stay loaded. Stop iterating and training stops."""
+        jobs = []
+        for trial, plan, samples, seed in trials:
+            rows = tuple(self.chat.sample(sample.messages, plan.recipe.loss_on) for sample in samples)
+            for sample, row in zip(samples, rows, strict=True):
+                if len(row.ids) > self.info.context:
+                    raise DataError(
+                        f"Example {sample.example!r} is too long to be trained on: {len(row.ids)} tokens.",
+                        why=f"The model's context is {self.info.context}; kurabe never cuts an example.",
+                        fix="Shorten its answer, or use a model with a longer context.",
+                    )  # fmt: skip
+            jobs.append(Job(trial, plan, rows, seed))
+        yield from train(self.engine, jobs, self.chat.pad_id)
+
+    def save_adapter(self, trial: int, folder: Path) -> None:
+        """Write one trial's adapter in PEFT's format into an existing empty folder."""
+        self.stack.save(trial, folder, self.info.name, self.info.sha256)
+
+    def load_adapter(self, trial: int, folder: Path) -> None:
+        """Load an adapter that `save_adapter` or PEFT wrote and answer with it as `trial`."""
+        self.stack.load(trial, folder, self.info.sha256)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Loading without progress bars and warnings: stderr belongs to kurabe."""
+    from transformers.utils import logging as transformers_logging
+
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()

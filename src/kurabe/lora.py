@@ -1,0 +1,303 @@
+"""Stacked LoRA: many adapters beside one frozen base, a trial number per batch row; PEFT's format on disk.
+
+Knows no tokens, no loss and no schedule. Shapes in names: K slots (one trial each), R rank (the largest of the stack),
+D inputs, O outputs, P adapter parameters of one slot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from kurabe.errors import MissingError
+from kurabe.hub import check_safetensors
+
+_PEFT_PREFIX = "base_model.model."
+
+
+class Span(NamedTuple):
+    """Rows `start` to `stop` of a batch are answered under the adapter in `slot`. Rows in no span are the base's."""
+
+    slot: int
+    start: int
+    stop: int
+
+
+class Slot(NamedTuple):
+    """One trial's adapter: its true rank (the stack may be wider), the factor of its output, its dropout."""
+
+    trial: int
+    rank: int
+    alpha: float
+    scale: float
+    dropout: float = 0.0
+    generator: torch.Generator | None = None  # draws this trial's dropout masks and nobody else's
+
+
+class StackedLoRA(nn.Module):
+    """A frozen linear layer with K adapters beside it: y = x W' + scale_k (x A_k') B_k', k by batch row.
+
+    Rows of the base get the output of the linear layer and nothing is added to it, not even a zero.
+    """
+
+    def __init__(self, base: nn.Linear, stack: AdapterStack) -> None:
+        super().__init__()
+        self.base = base
+        self.adapters_KRD: Tensor
+        self.adapters_KOR: Tensor
+        self.trained: tuple[Tensor, Tensor] | None = None  # leaves over the slots that are being trained
+        self._stack = (stack,)  # in a tuple: the stack is no submodule of its own parts
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.linear(x, self.base.weight, self.base.bias)
+        stack = self._stack[0]
+        if not stack.spans:
+            return y
+        if torch.is_grad_enabled() and self.trained is not None:
+            return self._train(x, y, stack)
+        for slot, start, stop in stack.spans:
+            part, rank = stack.slots[slot], stack.slots[slot].rank
+            down = F.linear(x[start:stop].flatten(0, -2), self.adapters_KRD[slot, :rank])
+            y[start:stop].view(-1, y.shape[-1]).addmm_(down, self.adapters_KOR[slot, :, :rank].t(), alpha=part.scale)
+        return y
+
+    def _train(self, x: Tensor, y: Tensor, stack: AdapterStack) -> Tensor:
+        """The same with gradients. Every row belongs to a trial that is being trained, as `train.py` arranges."""
+        assert self.trained is not None
+        a_KRD, b_KOR = self.trained
+        spans, first = stack.spans, stack.first
+        if stack.even and len(spans) == a_KRD.shape[0] > 1:
+            x_KND, y_KNO = x.view(len(spans), -1, x.shape[-1]), y.view(len(spans), -1, y.shape[-1])
+            down = torch.bmm(x_KND, a_KRD.transpose(1, 2)) * stack.scale_K11[first : first + len(spans)]
+            return torch.baddbmm(y_KNO, down, b_KOR.transpose(1, 2)).view_as(y)
+        a_slots, b_slots = a_KRD.unbind(0), b_KOR.unbind(0)
+        parts = []
+        for slot, start, stop in spans:
+            own = stack.slots[slot]
+            x_ND, y_NO = x[start:stop].flatten(0, -2), y[start:stop].flatten(0, -2)
+            if own.dropout:
+                keep = torch.empty_like(x_ND).bernoulli_(1 - own.dropout, generator=own.generator)
+                x_ND = x_ND * keep.div_(1 - own.dropout)
+            down = F.linear(x_ND, a_slots[slot - first][: own.rank])
+            parts.append(torch.addmm(y_NO, down, b_slots[slot - first][:, : own.rank].t(), alpha=own.scale))
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(y)
+
+
+class AdapterStack:
+    """All adapters of one model, in one buffer [K, P]: each layer's A and B are views of it.
+
+    The padding of a smaller rank is zero and stays zero: its gradients are products with zeros.
+    """
+
+    def __init__(self, model: nn.Module, inside: str = "layers") -> None:
+        self.layers: dict[str, StackedLoRA] = {}
+        self.slots: list[Slot] = []
+        self.spans: tuple[Span, ...] = ()
+        self.even = False  # every span has as many rows, and no span has dropout: one product serves all
+        self.first = 0  # the first slot that is being trained
+        self._rank = 0
+        self._flat_KP = torch.empty(0, 0)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        linears = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear) and f".{inside}." in f".{n}."]
+        for name, module in linears:
+            parent, _, leaf = name.rpartition(".")
+            self.layers[name] = StackedLoRA(module, self)
+            setattr(model.get_submodule(parent), leaf, self.layers[name])
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.layers.values())).base.weight.device
+
+    def size(self, rank: int) -> int:
+        """Trainable parameters of one adapter of this rank: rank x (inputs + outputs), over all wrapped layers."""
+        return sum(rank * (lo.base.in_features + lo.base.out_features) for lo in self.layers.values())
+
+    def slot(self, trial: int) -> int | None:
+        """The slot of a trial, None where it has no adapter."""
+        return next((i for i, slot in enumerate(self.slots) if slot.trial == trial), None)
+
+    def route(self, trials: Sequence[int]) -> None:
+        """Say which trial each row of the next batch belongs to; 0 is the base."""
+        spans: list[Span] = []
+        slots = {trial: self.slot(trial) for trial in set(trials)}
+        for row, trial in enumerate(trials):
+            slot = slots[trial]
+            if slot is None:
+                if trial:
+                    raise KeyError(f"trial {trial} has no adapter")
+            elif spans and spans[-1].slot == slot and spans[-1].stop == row:
+                spans[-1] = spans[-1]._replace(stop=row + 1)
+            else:
+                spans.append(Span(slot, row, row + 1))
+        self.spans = tuple(spans)
+        rows = len(trials) // len(spans) if spans else 0
+        self.even = all(
+            span == Span(self.first + i, i * rows, (i + 1) * rows) and not self.slots[span.slot].dropout
+            for i, span in enumerate(spans)
+        )
+
+    def add(self, slots: Sequence[Slot], seeds: Sequence[int]) -> None:
+        """Put fresh adapters side by side into the stack: A uniform as PEFT starts it, B zero. A trial that is
+        already there is replaced."""
+        kept = [slot for slot in self.slots if slot.trial not in {s.trial for s in slots}]
+        old = {slot.trial: self._read(index) for index, slot in enumerate(self.slots) if slot in kept}
+        self.slots = [*kept, *slots]
+        self._rank = max(slot.rank for slot in self.slots)
+        self._flat_KP = torch.zeros(len(self.slots), self.size(self._rank), device=self.device)
+        self._view()
+        for index, slot in enumerate(kept):
+            self._write(index, old[slot.trial])
+        for index, (slot, seed) in enumerate(zip(slots, seeds, strict=True), start=len(kept)):
+            self._write(index, self._fresh(slot.rank, seed))
+
+    def open(self, trials: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Let gradients flow into these trials, which lie side by side: their parameters and gradients, both [k, P]."""
+        found = [self.slot(trial) for trial in trials]
+        self.first = found[0] or 0
+        assert found == list(range(self.first, self.first + len(trials))), "trials must lie side by side"
+        flat_KP = self._flat_KP[self.first : self.first + len(trials)]
+        grad_KP = torch.zeros_like(flat_KP)
+        for (_, layer), (a, b) in zip(self.layers.items(), self._cut(flat_KP), strict=True):
+            layer.trained = (a.requires_grad_(), b.requires_grad_())
+        # Gradients are views of one buffer, too: autograd adds into it, and the optimizer is a few calls on it.
+        for (_, layer), gradients in zip(self.layers.items(), self._cut(grad_KP), strict=True):
+            for leaf, gradient in zip(layer.trained or (), gradients, strict=True):
+                leaf.grad = gradient
+        return flat_KP, grad_KP
+
+    def close(self) -> None:
+        """End training: no gradient flows any more."""
+        self.first = 0
+        for layer in self.layers.values():
+            layer.trained = None
+
+    def _cut(self, flat_KP: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(A [K,R,D], B [K,O,R]) of every layer, as views of a buffer [K, P]."""
+        views, at, count, rank = [], 0, flat_KP.shape[0], self._rank
+        for layer in self.layers.values():
+            d, o = layer.base.in_features, layer.base.out_features
+            middle, end = at + rank * d, at + rank * (d + o)
+            views.append((flat_KP[:, at:middle].view(count, rank, d), flat_KP[:, middle:end].view(count, o, rank)))
+            at = end
+        return [(a.detach(), b.detach()) for a, b in views]
+
+    def _view(self) -> None:
+        for layer, (a, b) in zip(self.layers.values(), self._cut(self._flat_KP), strict=True):
+            layer.adapters_KRD, layer.adapters_KOR = a, b
+        self.scale_K11 = torch.tensor([s.scale for s in self.slots], device=self.device).view(-1, 1, 1)
+
+    def _read(self, slot: int) -> dict[str, tuple[Tensor, Tensor]]:
+        rank = self.slots[slot].rank
+        return {
+            name: (layer.adapters_KRD[slot, :rank].clone(), layer.adapters_KOR[slot, :, :rank].clone())
+            for name, layer in self.layers.items()
+        }
+
+    def _write(self, slot: int, tensors: dict[str, tuple[Tensor, Tensor]]) -> None:
+        for name, (a, b) in tensors.items():
+            self.layers[name].adapters_KRD[slot, : a.shape[0]] = a
+            self.layers[name].adapters_KOR[slot, :, : b.shape[1]] = b
+
+    def _fresh(self, rank: int, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+        # Drawn on the CPU and layer by layer: a trial starts alike on every device and in every company.
+        generator = torch.Generator().manual_seed(seed)
+        fresh = {}
+        for name, layer in self.layers.items():
+            d, o = layer.base.in_features, layer.base.out_features
+            a = torch.rand(rank, d, generator=generator).mul_(2).sub_(1).div_(math.sqrt(d))
+            fresh[name] = (a, torch.zeros(o, rank))
+        return fresh
+
+    def merged(self, trial: int, name: str) -> Tensor:
+        """W + scale B A of one layer under one trial."""
+        slot = self.slot(trial)
+        assert slot is not None
+        layer, own = self.layers[name], self.slots[slot]
+        return layer.base.weight + own.scale * layer.adapters_KOR[slot] @ layer.adapters_KRD[slot]
+
+    # --- PEFT's format -----------------------------------------------------------------------------------------------
+
+    def save(self, trial: int, folder: Path, base: str, base_sha256: str) -> None:
+        """Write `adapter_config.json` and `adapter_model.safetensors`, whose metadata name the base by its hash."""
+        slot = self.slot(trial)
+        if slot is None:
+            raise KeyError(f"trial {trial} has no adapter")
+        tensors = {}
+        for name, (a, b) in self._read(slot).items():
+            tensors[f"{_PEFT_PREFIX}{name}.lora_A.weight"] = a.contiguous().cpu()
+            tensors[f"{_PEFT_PREFIX}{name}.lora_B.weight"] = b.contiguous().cpu()
+        save_file(
+            tensors, folder / "adapter_model.safetensors", metadata={"format": "pt", "kurabe.base_sha256": base_sha256}
+        )
+        own = self.slots[slot]
+        config = {
+            "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base, "inference_mode": True,
+            "r": own.rank, "lora_alpha": own.alpha, "lora_dropout": own.dropout, "bias": "none",
+            "fan_in_fan_out": False, "use_rslora": False, "use_dora": False,
+            "target_modules": sorted({name.rpartition(".")[2] for name in self.layers}),
+        }  # fmt: skip
+        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    def load(self, trial: int, folder: Path, base_sha256: str) -> None:
+        """Read an adapter that `save` or PEFT wrote. One that names another base is refused."""
+        config, tensors = _read_adapter(folder, base_sha256)
+        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+        pairs: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, layer in self.layers.items():
+            a = tensors.pop(f"{_PEFT_PREFIX}{name}.lora_A.weight", None)
+            b = tensors.pop(f"{_PEFT_PREFIX}{name}.lora_B.weight", None)
+            if a is None and b is None:
+                continue  # an adapter may leave layers out
+            shapes = (rank, layer.base.in_features), (layer.base.out_features, rank)
+            if a is None or b is None or (tuple(a.shape), tuple(b.shape)) != shapes:
+                _refuse(folder, f"its tensors for {name} do not fit this model")
+            pairs[name] = (a.float(), b.float())
+        if tensors or not pairs:
+            _refuse(folder, f"it changes parts that are not layers of this model: {', '.join(sorted(tensors)[:3])}")
+        scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        self.add([Slot(trial, rank, alpha, scale)], [0])
+        index = self.slot(trial)
+        assert index is not None
+        self._flat_KP[index] = 0
+        self._write(index, pairs)
+
+
+def _read_adapter(folder: Path, base_sha256: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    path = folder / "adapter_model.safetensors"
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        check_safetensors(path)
+        with safe_open(path, framework="pt") as file:
+            written_for = (file.metadata() or {}).get("kurabe.base_sha256", base_sha256)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    except FileNotFoundError as error:
+        raise MissingError(
+            f"The adapter has no {Path(error.filename).name}.", where=str(folder),
+            fix="Train it again, or copy the whole adapter folder.",
+        ) from None  # fmt: skip
+    except ValueError as error:
+        raise MissingError("adapter_config.json cannot be read.", where=str(folder), why=str(error)) from None
+    if written_for != base_sha256:
+        raise MissingError(
+            "The adapter was trained on other weights than the model that is loaded.", where=str(folder),
+            why=f"It names a base with hash {written_for[:12]}; this model's hash is {base_sha256[:12]}.",
+            fix="Load the model that the adapter was trained on (run.json of its run names it).",
+        )  # fmt: skip
+    unusual = [k for k in ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save") if config.get(k)]
+    if config.get("peft_type") != "LORA" or unusual or config.get("bias", "none") != "none":
+        _refuse(folder, f"only plain LoRA is read; this one uses {', '.join(unusual) or config.get('peft_type')}")
+    return config, tensors
+
+
+def _refuse(folder: Path, why: str) -> NoReturn:
+    raise MissingError("The adapter cannot be used with this model.", where=str(folder), why=f"{why}.")
