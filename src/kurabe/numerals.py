@@ -32,7 +32,7 @@ _DIGITS = re.compile(
     r"|[0-9]+,[0-9]{1,2}(?![0-9])"  # 6,99
     r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 )
-_JAPANESE = re.compile(rf"(?:[0-9][0-9,]*(?:\.[0-9]+)?)?{KANJI_NUMBER}[0-9{_KANJI}]*")
+_JAPANESE = re.compile(rf"(?:[0-9][0-9,]*(?:\.[0-9]+)?)?{KANJI_NUMBER}(?:[0-9{_KANJI}]|,(?=[0-9]{{3}}))*")
 _JAPANESE_TOKEN = re.compile(rf"[0-9][0-9,]*(?:\.[0-9]+)?|{KANJI_NUMBER}")
 _ENGLISH = re.compile(
     r"(?<![A-Za-z0-9_])(?:(?:an?[ ])(?=hundred|thousand|million|billion|dozen)|("

@@ -16,8 +16,11 @@ from kurabe.schema import FactKind
 from kurabe.spans import Span
 
 _FLAGS = re.ASCII | re.IGNORECASE
-_RANGE = re.compile(r"\s{0,2}(?:-|~|ー|to|up to|through|or|から|より|ないし)\s{0,2}", _FLAGS)
+_RANGE = re.compile(r"\s{0,2}(?:-|~|ー|to|up to|through|or|から|より|ないし|か)\s{0,2}", _FLAGS)
 _AND = re.compile(r" and ", re.IGNORECASE)
+_OR = re.compile(r" or ", re.IGNORECASE)
+_LIST_END = re.compile(r",? (?:and|or) |、?(?:または|と|か)|、|・", re.IGNORECASE)  # 10, 25 or 50 items
+_LIST_COMMA = re.compile(r", |、|・")
 _BETWEEN = re.compile(r"\bbetween\s(?:about |around )?$", _FLAGS)
 _MORE_BEFORE = re.compile(r"(?:more than|over|at least|minimum of|no fewer than|upwards of)\s$", _FLAGS)
 _MORE_AFTER = re.compile(r"\+|\s?(?:以上|超)|\s(?:or more|and more|or above|and up|and above|plus)\b", _FLAGS)
@@ -55,12 +58,14 @@ def find_quantities(text: str) -> tuple[list[Span], list[Span]]:
     read = [units.read(text, numeral) for numeral in numerals]
     joined, used = _join_ranges(text, numerals, read)
     joined += [_single(n, r) for i, (n, r) in enumerate(zip(numerals, read, strict=True)) if r and i not in used]
+    joined += _shared(text, numerals, read, used)
     joined.sort(key=lambda q: q.start)
     joined = [_with_more(text, q) if q.kind == "count" else q for q in _join_parts(text, joined)]
-    bare = [n for i, n in enumerate(numerals) if read[i] is None and i not in used]
+    named = {q.start for q in joined}
+    bare = [n for i, n in enumerate(numerals) if read[i] is None and i not in used and n.start not in named]
     joined += _leaning(text, bare, joined)
-    leaning = {q.start for q in joined}
-    rest = [Span("count", plain(n.value), n.start, n.end) for n in bare if n.start not in leaning]
+    named = {q.start for q in joined}
+    rest = [Span("count", plain(n.value), n.start, n.end) for n in bare if n.start not in named]
     return [Span(q.kind, _canonical(q), q.start, q.end) for q in joined], rest
 
 
@@ -114,7 +119,7 @@ def _range(
         name = last.unit
         if a is None and left.form == "digits" and right.form == "kanji" and right.value >= 1000 > left.value:
             low = left.value * _kanji_scale(right.value)  # 5〜8万円, 1〜2億円
-    if low >= high:
+    if low >= high or (_OR.fullmatch(gap) and high - low != 1):
         return None
     return Quantity(last.kind, name, low, high, start, end)
 
@@ -151,6 +156,28 @@ def _sum(first: Quantity, second: Quantity) -> Quantity | None:
     else:
         return None
     return first._replace(low=value, high=value, unit=unit, end=second.end)
+
+
+def _shared(
+    text: str, numerals: Sequence[Numeral], read: Sequence[units.Reading | None], used: set[int]
+) -> Iterator[Quantity]:
+    """In "10, 15 and 20 percent" the last one's unit is everybody's."""
+    unit: units.Reading | None = None  # what the number to the right is a number of
+    joint = _LIST_END
+    for i in range(len(numerals) - 1, -1, -1):
+        numeral, here = numerals[i], read[i]
+        if here or i in used:
+            unit, joint = (here if here and not here.prefix and i not in used else None), _LIST_END
+        elif unit and joint.fullmatch(text, numeral.end, numerals[i + 1].start) and _may_share(text, numeral, unit):
+            joint = _LIST_COMMA
+            yield _single(numeral, unit._replace(start=numeral.start, end=numeral.end, plus=Decimal(0)))
+        else:
+            unit = None
+
+
+def _may_share(text: str, numeral: Numeral, unit: units.Reading) -> bool:
+    """Not in "20 % from 50 and 25 % from 100": there the 50 leans on a count."""
+    return unit.kind == "count" or not _LEANS_AFTER.search(text[max(0, numeral.start - 32) : numeral.start])
 
 
 # --- counts ----------------------------------------------------------------------------------------------------

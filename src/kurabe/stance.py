@@ -56,7 +56,7 @@ def is_refusal(text: str) -> bool:
 
 _WE = r"(?:we|you|it|they|there|i|that|this|of course|absolutely|sure|please|all|not|never|sir|madam)"
 _OPENING = re.compile(
-    rf"\W*(?:(?P<yes>yes|yep|yeah)|(?P<no>no|nope))(?=\s*(?:[,.!;:)*-]|$|\n)|\s+{_WE}\b)"
+    rf"\W*(?:(?P<yes>yes|yep|yeah)|(?P<no>no(?!\. ?[0-9])|nope))(?=\s*(?:[,.!;:)*-]|$|\n)|\s+{_WE}\b)"
     r"|\s*[「\"'*]*(?:(?P<hai>はい|ええ)|(?P<iie>いいえ|いえ))(?=[、。,.!！:\s」*]|$)",
     _FLAGS,
 )

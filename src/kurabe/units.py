@@ -60,7 +60,7 @@ _SET_PHRASE = re.compile(
 
 _SYMBOLS = {
     "US$": "USD", "CA$": "CAD", "C$": "CAD", "AU$": "AUD", "A$": "AUD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD",
-    "R$": "BRL", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₩": "KRW", "₹": "INR", "฿": "THB", "RS": "INR",
+    "R$": "BRL", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₩": "KRW", "₹": "INR", "฿": "THB", "Rs.": "INR", "Rs": "INR",
 }  # fmt: skip
 _CODES = (
     "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW TWD INR SEK NOK DKK PLN CZK HUF BRL MXN ZAR THB ILS TRY AED IDR PHP"
@@ -85,7 +85,7 @@ _MONEY_AFTER = re.compile(
     rf"[ -]?(?:({_alternatives(_CODES)})(?![A-Za-z])"
     rf"|({_alternatives([n for n in _NAMES if n.isascii()])})s?(?![A-Za-z])"
     rf"|({_alternatives([n for n in _NAMES if not n.isascii()])})(?!安|高|形|周|盤|気|祖|本位|建て)"
-    r"|([$€£¥₩₹]))",
+    r")|[ ]?([$€£¥₩₹])",
     _FLAGS,
 )
 _SMALL_AFTER = re.compile(rf"[ -]?({_alternatives(list(_SMALL))})(?:s)?(?![A-Za-z])", _FLAGS)
@@ -97,7 +97,7 @@ def _money(text: str, numeral: Numeral) -> Reading | None:
     before = _MONEY_BEFORE.search(text[max(0, start - 5) : start])
     currency = ""
     if before:
-        currency = _SYMBOLS.get(before.group(1).upper(), before.group(1))
+        currency = _SYMBOLS.get(before.group(1), before.group(1))
         start -= len(before.group())
         scale = _MONEY_SCALE.match(text, end)
         if scale:
@@ -172,7 +172,7 @@ _TIME_EN = re.compile(
     _FLAGS,
 )
 _TIME_JA = re.compile(
-    r"\s?(?:(営業日|稼働日|平日)|(営業時間)|(時間)(?!目|帯|外|割|給)|(分)(?!の[1-9]|目|野|割|類|析|担|別|解|岐|け|配|量)間?"
+    r"\s?(?:(営業日|稼働日|平日)|(営業時間)|(時間)(?!目|帯|外|割|給)|(分)(?!の[1-9一二三四五六七八九十]|目|野|割|類|析|担|別|解|岐|け|配|量)間?"
     r"|(秒)間?|(日)(?!目|付|曜|本|程|常|時|用|記|光|帰|替|々)間?|(週)間?(?!目|末|明)"
     r"|([かヶカヵケ箇個]月)間?(?!目)|(年)間?(?!目|生|度|代|号|齢|輩|金|末|始|賀|下|上|配))(半)?"
 )
@@ -198,10 +198,13 @@ def _duration(text: str, numeral: Numeral) -> Reading | None:
     match = _TIME_JA.match(text, end)
     if not match:
         return None
+    if match.group(6) and text[start - 1 : start] == "月":
+        return None  # a date, or part of what only looks like one
     which = next(i for i, group in enumerate(match.groups()[:-1]) if group)
     name = _JA_NAMES[which]
-    if name == "day" and _WEEKDAYS_BEFORE.search(text[max(0, start - 6) : start]):
-        name = "business_day"
+    weekdays = _WEEKDAYS_BEFORE.search(text[max(0, start - 6) : start]) if name == "day" else None
+    if weekdays:
+        name, start = "business_day", start - len(weekdays.group())
     if name == "year" and numeral.value >= 1800:
         return None  # 2026年 is a date
     half = Decimal("0.5") if match.group(len(match.groups())) else Decimal(0)
