@@ -74,10 +74,11 @@ def test_break_even_of_the_science_notes_example() -> None:
     assert cost.break_even(800_000, 1_500, 0) == 1067
 
 
-def test_only_a_lora_breaks_even_and_only_beside_a_prompt() -> None:
+def test_only_the_first_lora_breaks_even_and_only_beside_a_prompt() -> None:
     prompt = cost.cost("prompt", "prompt", 0, [answer(1, 400, 20)], USAGES, Prices())
     lora = cost.cost("lora", "lora", 1, [answer(1, 40, 20)], USAGES, Prices())
     both = cost.cost("lora+prompt", "lora+prompt", 1, [answer(1, 400, 20)], USAGES, Prices())
-    values = {c.label: c.break_even for c in cost.with_break_even([prompt, lora, both])}
-    assert values == {"prompt": None, "lora": 167, "lora+prompt": None}
+    second = cost.cost("lora (origin)", "lora", 2, [answer(1, 40, 20)], USAGES, Prices())
+    values = {c.label: c.break_even for c in cost.with_break_even([prompt, lora, both, second])}
+    assert values == {"prompt": None, "lora": 167, "lora+prompt": None, "lora (origin)": None}
     assert cost.with_break_even([lora])[0].break_even is None

@@ -125,6 +125,8 @@ def analyse(folder: RunFolder) -> Results:
         provenance=info.provenance,
         settings=info.settings,
         run=info.name,
+        data=info.data,
+        created=info.created,
         language=info.language,
         seconds=_stage_seconds(folder),
         notes=(*info.notes, *_notes(arms)),

@@ -59,13 +59,14 @@ def break_even(training_positions: int, prompt_tokens: float, lora_tokens: float
 
 
 def with_break_even(costs: Sequence[CostEstimate]) -> tuple[CostEstimate, ...]:
-    """The costs, each `lora` with its break-even against the `prompt` arm, where both were run."""
+    """The costs, that of `lora` with its break-even against `prompt`, where both were run. Only the first recipe's
+    LoRA: what a further one would pay back is no reason to use it."""
     prompt = next((c for c in costs if c.arm == "prompt"), None)
     if prompt is None:
         return tuple(costs)
     return tuple(
         c.model_copy(update={"break_even": break_even(c.preparation_tokens, prompt.prompt_tokens, c.prompt_tokens)})
-        if c.arm == "lora"
+        if c.label == "lora"
         else c
         for c in costs
     )

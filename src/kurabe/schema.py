@@ -444,6 +444,8 @@ class Results(Record):
     provenance: Provenance
     settings: dict[str, Any]
     run: str  # name of the run folder
+    data: str = ""  # the data file's name, as the user gave it
+    created: str = ""  # ISO 8601, UTC
     language: str  # of the data: "en" or "ja"
     seconds: dict[str, float]  # stage -> seconds, displayed only
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
