@@ -63,17 +63,13 @@ class Plan(Record):
     samples: int
     epochs: int
     steps_per_epoch: int
+    rate: float  # what the schedule aims at, whether it gets there or not
     rates: tuple[float, ...]
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole training."""
         return len(self.rates)
-
-    @property
-    def peak_rate(self) -> float:
-        """The rate that the schedule aims at, whether it gets there or not."""
-        return max(self.rates, default=0.0)
 
 
 def scaled_rate(recipe: Recipe, hidden: int) -> float:
@@ -102,7 +98,7 @@ def plan(recipe: Recipe, samples: int, examples: int, hidden: int) -> Plan:
     warmup = recipe.warmup_steps if recipe.warmup_steps is not None else min(10, math.ceil(steps * 0.05))
     factor = _linear if recipe.schedule == "linear" else _constant
     return Plan(
-        recipe=recipe, samples=samples, epochs=epochs, steps_per_epoch=steps_per_epoch,
+        recipe=recipe, samples=samples, epochs=epochs, steps_per_epoch=steps_per_epoch, rate=rate,
         rates=tuple(rate * factor(k, steps, warmup) for k in range(steps)),
     )  # fmt: skip
 
