@@ -1,0 +1,230 @@
+"""Results -> Altair charts -> SVG text: intervals of recall, loss curves, retention. One definition for every page.
+
+Knows no page: colours are tokens that the page's style sheet sets (`var(--ink, #1b1f24)`), text stays text in the
+reader's own fonts. Every chart carries a title and a description, and says nothing by colour alone. Altair is imported
+when called.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from kurabe import texts
+from kurabe.schema import ArmResult, CurvePoint, Estimate, Results, RetentionResult
+from kurabe.texts import Texts
+
+FONT = "system-ui, sans-serif"
+MAX_POINTS = 240  # of one curve; more cannot be seen and only make the file larger
+
+# Token -> the colour that stands for it while Vega draws, which is also the fallback outside a page. Okabe-Ito's
+# colours, a little darker where their contrast on white is below 3:1.
+COLOURS = {
+    "ink": "#1b1f24",
+    "soft": "#5a6572",
+    "rule": "#d5dae0",
+    "paper": "#fefefe",
+    "base": "#6b7683",
+    "prompt": "#0072b2",
+    "lora": "#d55e00",
+    "both": "#00855f",
+    "further": "#a86f00",
+}
+_TOKEN_OF_ARM = {"base": "base", "prompt": "prompt", "lora": "lora", "lora+prompt": "both", "ceiling": "soft"}
+
+
+class ChartSize(NamedTuple):
+    """Width of the drawing and the font size, in the chart's own units; the page scales it to its column."""
+
+    width: int
+    font: int
+
+
+WIDE, NARROW = ChartSize(680, 14), ChartSize(330, 13)
+
+
+def colour_token(label: str, arm: str) -> str:
+    """The colour of an arm; a further recipe's LoRA has its own."""
+    return _TOKEN_OF_ARM.get(arm, "further") if label == arm else "further"
+
+
+def recall(results: Results, t: Texts, size: ChartSize = WIDE) -> str:
+    """One row per arm: recall on held-out wordings with its interval, and recall on trained wordings beside it."""
+    rows = [_recall_row(arm, t) for arm in results.arms if arm.recall.value is not None]
+    summary = "; ".join(f"{row['label']}: {row['said']}" for row in rows)
+    return _svg(_intervals(rows, t, size, t("charts.recall.axis")), t("charts.recall.title"), summary)
+
+
+def retention(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
+    """One row per recipe and kind of question: of what was right before, the share still right; None if not run."""
+    rows = [_retention_row(r, t) for r in results.retention if r.kept.value is not None]
+    if not rows:
+        return None
+    summary = "; ".join(f"{row['label']}: {row['said']}" for row in rows)
+    return _svg(_intervals(rows, t, size, t("charts.retention.axis")), t("charts.retention.title"), summary)
+
+
+def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
+    """Loss per step of every trial, steps on a logarithmic axis so that 9 and 900 steps can be read together."""
+    curves = [c for c in results.curves if c.axis == "step" and c.measure == "loss" and c.value is not None]
+    by_trial = [list(points) for _, points in groupby(sorted(curves, key=lambda c: (c.trial, c.x)), lambda c: c.trial)]
+    if not by_trial:
+        return None
+    summary = "; ".join(
+        t("charts.loss.curve", recipe=p[0].recipe, steps=len(p), first=_loss(p[0]), last=_loss(p[-1])) for p in by_trial
+    )
+    return _svg(_curves(by_trial, t, size), t("charts.loss.title"), summary)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------
+
+
+def _recall_row(arm: ArmResult, t: Texts) -> dict[str, Any]:
+    said = _said(arm.recall, t)
+    return {
+        "label": arm.label,
+        "token": colour_token(arm.label, arm.arm),
+        "said": said,
+        "trained": arm.trained.value,
+        **_numbers(arm.recall),
+    }
+
+
+def _retention_row(result: RetentionResult, t: Texts) -> dict[str, Any]:
+    token = "lora" if result.trial == 1 else "further"
+    label = t(f"charts.retention.{result.probe}", recipe=result.recipe)
+    return {"label": label, "token": token, "said": _said(result.kept, t), "trained": None, **_numbers(result.kept)}
+
+
+def _numbers(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _said(estimate: Estimate, t: Texts) -> str:
+    """The number beside its mark: "98 %  (70–100 %)"."""
+    span = texts.interval(estimate.low, estimate.high)
+    return texts.percent(estimate.value) + (t("charts.range", interval=span) if span else "")
+
+
+def _loss(point: CurvePoint) -> str:
+    return f"{point.value:.2f}"
+
+
+# --- drawing ---------------------------------------------------------------------------------------------------
+
+
+def _intervals(rows: Sequence[dict[str, Any]], t: Texts, size: ChartSize, axis: str) -> Any:
+    """A row per estimate: a bar for the interval, a dot for the value, the numbers above the bar in words."""
+    import altair as alt
+
+    data = alt.Data(values=[dict(row, row=number) for number, row in enumerate(rows)])
+    tokens = sorted({row["token"] for row in rows})
+    colour = alt.Color(
+        "token:N", scale=alt.Scale(domain=tokens, range=[COLOURS[token] for token in tokens]), legend=None
+    )
+    x = alt.X(
+        "value:Q",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(title=axis, values=[0, 0.25, 0.5, 0.75, 1], format=".0%", tickSize=0, domain=False),
+    )
+    y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
+    base = alt.Chart(data)
+    line = base.encode(y=y, color=colour)
+    below = 0.18 * _step(size)
+    marks = [
+        line.mark_bar(height=9, cornerRadius=4.5, opacity=0.28, yOffset=below).encode(x=alt.X("low:Q"), x2="high:Q"),
+        line.mark_point(shape="diamond", filled=False, size=90, strokeWidth=2, yOffset=below).encode(x="trained:Q"),
+        line.mark_point(shape="circle", filled=True, size=110, opacity=1, yOffset=below).encode(x=x),
+        base.mark_text(align="left", fontWeight=600, dy=-0.22 * _step(size), color=COLOURS["ink"]).encode(
+            x=alt.value(0), y=y, text="label:N"
+        ),
+        base.mark_text(align="right", dy=-0.22 * _step(size), color=COLOURS["soft"]).encode(
+            x=alt.value(size.width), y=y, text="said:N"
+        ),
+    ]
+    return _styled(alt.layer(*marks), size).properties(width=size.width, height=alt.Step(_step(size)))
+
+
+def _step(size: ChartSize) -> int:
+    """Height of one row: the words above, the bar below."""
+    return size.font * 4 - 6
+
+
+def _curves(by_trial: Sequence[Sequence[CurvePoint]], t: Texts, size: ChartSize) -> Any:
+    import altair as alt
+
+    names = [points[0].recipe for points in by_trial]
+    tokens = ["lora" if points[0].trial == 1 else "further" for points in by_trial]
+    values = [
+        {"step": point.x, "loss": point.value, "recipe": point.recipe}
+        for points in by_trial
+        for point in _thinned(points)
+    ]
+    ends = [{"step": p[-1].x, "loss": p[-1].value, "recipe": p[-1].recipe} for p in by_trial]
+    colour = alt.Color("recipe:N", scale=alt.Scale(domain=names, range=[COLOURS[k] for k in tokens]), legend=None)
+    dash = alt.StrokeDash(
+        "recipe:N", scale=alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 3]][: len(names)]), legend=None
+    )
+    last = max(points[-1].x for points in by_trial)
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000) if tick <= last]
+    x = alt.X(
+        "step:Q",
+        scale=alt.Scale(type="log", domain=[1, last * 1.9]),  # room for the curve's name at its end
+        axis=alt.Axis(title=t("charts.loss.axis"), values=ticks, format="d", grid=False, domain=True),
+    )
+    y = alt.Y(
+        "loss:Q",
+        scale=alt.Scale(domainMin=0, nice=True),
+        axis=alt.Axis(title=None, tickCount=4, domain=False, tickSize=0),
+    )
+    lines = alt.Chart(alt.Data(values=values)).encode(x=x, y=y, color=colour, strokeDash=dash)
+    labels = alt.Chart(alt.Data(values=ends)).encode(x=x, y=y, color=colour)
+    marks = [
+        lines.mark_line(strokeWidth=2.2),
+        labels.mark_point(filled=True, size=60, opacity=1),
+        labels.mark_text(align="left", dx=8, fontWeight=600).encode(text="recipe:N"),
+    ]
+    height = 220 if size is WIDE else 190
+    return _styled(alt.layer(*marks), size).properties(width=size.width, height=height)
+
+
+def _thinned(points: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """At most `MAX_POINTS`, dense where the logarithmic axis is wide; first and last are kept."""
+    if len(points) <= MAX_POINTS:
+        return list(points)
+    ratio = (len(points) - 1) ** (1 / (MAX_POINTS - 1))
+    picked = sorted({min(len(points) - 1, max(number, round(ratio**number) - 1)) for number in range(MAX_POINTS)})
+    return [points[number] for number in sorted({0, *picked, len(points) - 1})]
+
+
+def _styled(chart: Any, size: ChartSize) -> Any:
+    """The tokens and the type of all charts; no frame, no background."""
+    quiet = {"labelColor": COLOURS["soft"], "titleColor": COLOURS["soft"], "titleFontWeight": "normal"}
+    lines = dict.fromkeys(("gridColor", "tickColor", "domainColor"), COLOURS["rule"])
+    fonts = {"labelFont": FONT, "titleFont": FONT, "labelFontSize": size.font - 2, "titleFontSize": size.font - 1}
+    return (
+        chart.configure(background="transparent", padding=2, font=FONT)
+        .configure_view(stroke=None)
+        .configure_axis(titlePadding=8, labelPadding=6, **quiet, **lines, **fonts)
+        .configure_text(font=FONT, fontSize=size.font)
+    )
+
+
+def _svg(chart: Any, title: str, summary: str) -> str:
+    """The chart as an SVG element that scales to its column, follows the page's colours, and can be read aloud."""
+    out = io.StringIO()
+    chart.save(out, format="svg")
+    svg = out.getvalue()
+    for token, colour in COLOURS.items():
+        svg = re.sub(f'"{colour}"', f'"var(--{token}, {colour})"', svg, flags=re.IGNORECASE)
+    width, height = re.findall(r'<svg[^>]* (?:width|height)="([\d.]+)"[^>]*?(?: (?:width|height)="([\d.]+)")', svg)[0]
+    told = f"<title>{html.escape(title)}</title><desc>{html.escape(summary)}</desc>"
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{html.escape(title)}. {html.escape(summary)}">{told}'
+    )
+    return head + re.sub(r"^.*?<svg[^>]*>", "", svg, count=1, flags=re.DOTALL)

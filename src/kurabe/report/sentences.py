@@ -1,0 +1,89 @@
+"""Keys and numbers of a result -> sentences: the verdict, its reasons, findings, notes, the command that repeats a run.
+
+Knows no layout. The terminal and the report say the same words because both ask here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kurabe import texts
+from kurabe.schema import Finding, Reason, Results, Verdict
+from kurabe.settings import RunSettings
+from kurabe.texts import Texts
+
+# How a number of the verdict's reasons is written, by its name.
+_SHARES = ("recall", "prompt", "lora", "ceiling", "limit", "share")
+_POINTS = ("difference", "low_points", "high_points")
+_WIDTHS = ("margin", "detectable")
+
+
+def headline(verdict: Verdict, t: Texts) -> str:
+    """The verdict sentence, without the reservation about a stand-in (`stand_in`)."""
+    if verdict.choice == "cannot-tell" and verdict.add_examples:
+        return t("verdict.choice.cannot-tell-add", add=texts.count(_about(verdict.add_examples)))
+    return t(f"verdict.choice.{verdict.choice}")
+
+
+def stand_in(verdict: Verdict, t: Texts) -> str:
+    """What every verdict of the stand-in says beside it; else nothing."""
+    return t("verdict.stand_in") if verdict.stand_in else ""
+
+
+def sentence(reason: Reason, t: Texts) -> str:
+    """A reason, a change or a note as one sentence, its numbers written for people."""
+    if not reason.key.startswith("verdict."):
+        return t(reason.key, **reason.values)
+    values = {name: _written(name, value) for name, value in reason.values.items()}
+    span = texts.interval(reason.values.get("low"), reason.values.get("high"))
+    return t(reason.key, **{**values, "range": t("verdict.range", interval=span) if span else ""})
+
+
+def reasons(verdict: Verdict, t: Texts) -> list[str]:
+    """Why, the deciding reason first."""
+    return [sentence(reason, t) for reason in verdict.reasons]
+
+
+def changes(verdict: Verdict, t: Texts) -> list[str]:
+    """What would change the verdict."""
+    return [sentence(reason, t) for reason in verdict.would_change]
+
+
+def finding(found: Finding, t: Texts) -> tuple[str, str]:
+    """What the audit found, with its numbers, and why it matters."""
+    return t(f"audit.{found.id}.what", **found.values), t(f"audit.{found.id}.why")
+
+
+def command(results: Results) -> str:
+    """The command that repeats the run: its file and every setting that differs from the default."""
+    defaults = RunSettings().model_dump(mode="json")
+    words = ["kurabe", "run", results.data or "FILE"]
+    for name, value in results.settings.items():
+        if name in ("name", "runs", "prices") or value == defaults.get(name):
+            continue
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        else:
+            words += [flag, ",".join(value) if isinstance(value, list) else str(value)]
+    return shlex.join(words)
+
+
+def _about(number: int) -> int:
+    """Two figures are all that an estimated number of examples is worth: 137 -> 140."""
+    digits = max(0, len(str(number)) - 2)
+    return -(-number // 10**digits) * 10**digits
+
+
+def _written(name: str, value: Any) -> Any:
+    forms: Mapping[tuple[str, ...], Callable[[Any], str]] = {
+        _SHARES: texts.percent,
+        _POINTS: texts.points,
+        _WIDTHS: lambda share: f"{share * 100:.0f}",
+        ("extra", "days"): lambda number: f"{number:.1f}",
+        ("questions",): texts.count,
+    }
+    form = next((form for names, form in forms.items() if name in names), None)
+    return value if form is None else form(value)
