@@ -1,6 +1,6 @@
 """Rules that reword a question: read what it asks, put that into other sentences. English and Japanese.
 
-Knows no examples and no split. Trained and held-out sentences come from disjoint frames (`data/wordings-<language>.yaml`).
+Knows no examples and no split. Trained and held-out sentences come from disjoint frames, `data/wordings-*.yaml`.
 """
 
 from __future__ import annotations

@@ -42,11 +42,11 @@ _WH = (
     rf"(?:(?:at|by|from|until|since|in|on|for|to|with|up to) )?"
     rf"(?:when|where|why|who|whom|what|which|how|how {_HOW}|(?:what|which) {_THING})"
 )
-_AMOUNTS = frozenset(
-    "fee fees price prices cost costs charge charges rate rates discount discounts deposit deposits tax fare fares fine "
-    "penalty surcharge tip refund rent salary limit budget balance".split()
+_AMOUNTS = (
+    r"(?:fees?|prices?|costs?|charges?|rates?|discounts?|deposits?|tax|fares?|fine|penalty|surcharge|tip|refund|rent|"
+    r"salary|limit|budget|balance)"
 )
-_LOOSE_ENDS = frozenset("for of about with in on at to from like called named used made by into until".split())
+_LOOSE_END = r"(?:for|of|about|with|in|on|at|to|from|like|called|named|used|made|by|into|until)"
 _NOT_A_TOPIC = re.compile(
     r"\b(?:if|when|while|because|unless|whether|where|how|why|allowed to|able to|supposed to|expected to|going to|"
     r"required to|permitted to|likely to|doing|having|being|happening)\b"
@@ -74,9 +74,7 @@ def _plain(question: str) -> str | None:
     text = re.sub(r"\s+", " ", question.replace("’", "'")).strip()
     text = re.sub(r"^please[, ]+", "", text, flags=re.I)
     text = re.sub(r",? please(?=[?.!]*$)", "", text, flags=re.I).rstrip("?.! ")
-    text = re.sub(
-        r"^[A-Za-z]+'\w+", lambda m: _CONTRACTIONS.get(m[0].lower(), m[0]), text
-    )
+    text = re.sub(r"^[A-Za-z]+'\w+", lambda m: _CONTRACTIONS.get(m[0].lower(), m[0]), text)
     if not text or re.search(r"[?!;:,()\"]|\.\s|n't\b", text) or len(text.split()) > 20:
         return None
     return text
@@ -99,17 +97,17 @@ def _special(text: str) -> Iterator[Shape]:
 def _is_topic(x: str) -> bool:
     """Whether `x` is surely one noun phrase, so that "about x" is good English."""
     words = x.split()
-    if not words or words[-1].lower() in _LOOSE_ENDS or _NOT_A_TOPIC.search(x) or len(words) > 12:
+    if not words or re.fullmatch(_LOOSE_END, words[-1], re.I) or _NOT_A_TOPIC.search(x) or len(words) > 12:
         return False
     # "the museum charging for" is a clause, "the cost of parking" and "the opening hours" are not.
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
-        clause_like = word.endswith("ing") and before and before.lower() not in _BEFORE_ING
+        clause_like = word.endswith("ing") and before and not re.fullmatch(_BEFORE_ING, before, re.I)
         if clause_like and (not after or re.fullmatch(rf"{_DETERMINER}|for|to|with|at|in|on", after)):
             return False
     return True
 
 
-_BEFORE_ING = frozenset("of for on about in by with to from the a an your our my this and or no free".split())
+_BEFORE_ING = r"(?:of|for|on|about|in|by|with|to|from|the|an?|your|our|my|this|and|or|no|free)"
 _SOME_WORDS = r"[\w'&-]+"
 _NOUNS = rf"(?:{_DETERMINER} {_SOME_WORDS}(?: {_SOME_WORDS}){{0,6}}?|[a-z-]+(?: [a-z-]+){{0,3}}?)"
 
@@ -151,7 +149,7 @@ def _price(match: re.Match[str]) -> Shape | None:
     if not _is_topic(x) or x.split()[0].lower() in {"it", "that", "this", "they", "you", "i", "we", "there", "to"}:
         return None
     head = re.split(r" (?:for|of|in|on|at|to|per|with) ", x)[0].split()[-1].lower()
-    if head in _AMOUNTS:
+    if re.fullmatch(_AMOUNTS, head):
         return Shape("topic", {"x": x}) if _determined(x) else None
     many = match["be"] in {"are", "do"} if "be" in match.re.groupindex else head.endswith("s") and head[-2:] != "ss"
     return Shape("price", {"x": x, "be": "are" if many else "is", "do": "do" if many else "does"})
@@ -229,7 +227,9 @@ def _with_predicate(match: re.Match[str]) -> str:
 def _with_phrase(match: re.Match[str]) -> str:
     """where is the entrance for groups -> where the entrance for groups is."""
     x, word = match["np"], match["wh"].lower()
-    alone = re.fullmatch(r"[\w-]+", x) and word in {"when", "where"} and x.lower() not in {"it", "there", "this", "that"}
+    alone = (
+        re.fullmatch(r"[\w-]+", x) and word in {"when", "where"} and x.lower() not in {"it", "there", "this", "that"}
+    )
     return f"{_head(match)} {x} {match['be'].lower()}" if alone or (_determined(x) and _is_topic(x)) else ""
 
 
@@ -238,15 +238,23 @@ def _unchanged(match: re.Match[str]) -> str:
     return match[0][0].lower() + match[0][1:]
 
 
+_PLAIN_WH = r"(?:when|where|what|who|how (?:long|often|far|high|much)|what time|(?:what|which) day)"
+_DONE = r"(?:been|arrived|gone|changed)\b.*"
 _CLAUSES = tuple(
     (re.compile(pattern, re.I), build)
     for pattern, build in (
-        (rf"(?:(?P<wh>{_WH}) )?(?P<aux>do|does|{_CAN}|is|are|am|have|has) (?P<subj>{_PRONOUN}) (?P<rest>.+)", _with_pronoun),
+        (
+            rf"(?:(?P<wh>{_WH}) )?(?P<aux>do|does|{_CAN}|is|are|am|have|has) (?P<subj>{_PRONOUN}) (?P<rest>.+)",
+            _with_pronoun,
+        ),
         (rf"(?P<wh>how many {_THING})? ?(?P<aux>is|are) (?P<subj>there)(?P<rest>.*)", _with_there),
-        (rf"(?:(?P<wh>{_WH}) )?(?P<aux>do|does|{_CAN}) (?P<np>{_NOUNS}) (?P<verb>be|{_VERB})(?P<rest> .+)?", _with_verb),
+        (
+            rf"(?:(?P<wh>{_WH}) )?(?P<aux>do|does|{_CAN}) (?P<np>{_NOUNS}) (?P<verb>be|{_VERB})(?P<rest> .+)?",
+            _with_verb,
+        ),
         (rf"(?:(?P<wh>{_WH}) )?(?P<be>is|are) (?P<np>{_NOUNS}) (?P<rest>{_PREDICATE}(?: .+)?)", _with_predicate),
-        (rf"(?:(?P<wh>{_WH}) )?(?P<be>has|have) (?P<np>{_NOUNS}) (?P<rest>(?:been|arrived|gone|changed)\b.*)", _with_predicate),
-        (rf"(?P<wh>when|where|what|who|how (?:long|often|far|high|much)|what time|(?:what|which) day) (?P<be>is|are) (?P<np>.+)", _with_phrase),
+        (rf"(?:(?P<wh>{_WH}) )?(?P<be>has|have) (?P<np>{_NOUNS}) (?P<rest>{_DONE})", _with_predicate),
+        (rf"(?P<wh>{_PLAIN_WH}) (?P<be>is|are) (?P<np>.+)", _with_phrase),
         (rf"(?:what|who) (?:is|are) {_PREDICATE}\b.*", _unchanged),
         (r"(?:what|who) (?:happens|applies|pays|comes|counts|qualifies) .+", _unchanged),
         (rf"who {_CAN} (?!{_DETERMINER}\b).+", _unchanged),
