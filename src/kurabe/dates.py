@@ -57,7 +57,7 @@ _MONTH = (
 )
 _DAY = r"(3[01]|[12][0-9]|0?[1-9])(?:st|nd|rd|th)?(?![0-9A-Za-z:]|[.,][0-9])"
 _YEAR = r"((?:1[89]|20|21)[0-9]{2})(?![0-9])"
-_TO = r"\s?(?:-|~|to|through|until|till|から|より)\s?"
+_TO = r"[ \t]?(?:-|~|to|through|until|till|から|より)[ \t]?"
 _ISO = re.compile(
     rf"(?<![0-9/.-]){_YEAR}([-/.])(1[0-2]|0?[1-9])\2(3[01]|[12][0-9]|0?[1-9])(?![0-9]|[-/][0-9])", re.ASCII
 )
@@ -90,11 +90,11 @@ _ERA_YEAR = rf"(?:({'|'.join(_ERAS)})\s?)?(?<![0-9]){_N}年\s?(?:\([^)]{{1,8}}\)
 _JA_DAY = rf"(?:{_ERA_YEAR})?(?<![0-9]){_N}月\s?{_N}日(?:\s?\([日月火水木金土](?:曜日?)?(?:・?祝)?\))?"
 _NOT_A_LENGTH = r"(?!間|以内|以上|程度|ほど|後|前)"
 _JA_DATE = re.compile(
-    rf"{_JA_DAY}(?:\s?(?:から|より|-|~|ー)\s?(?:{_ERA_YEAR})?(?:(?<![0-9]){_N}月\s?)?{_N}日{_NOT_A_LENGTH})?"
+    rf"{_JA_DAY}(?:[ \t]?(?:から|より|-|~|ー)[ \t]?(?:{_ERA_YEAR})?(?:(?<![0-9]){_N}月\s?)?{_N}日{_NOT_A_LENGTH})?"
 )
 _JA_MONTH = re.compile(
     rf"(?:{_ERA_YEAR})?(?<![0-9〇一二三四五六七八九十]){_N}月(?![間額\s]?[0-9一二三四五六七八九十]*日)(?:上旬|中旬|下旬|末)?"
-    rf"(?:\s?(?:から|より|-|~|ー)\s?{_N}月(?![0-9一二三四五六七八九十]))?"
+    rf"(?:[ \t]?(?:から|より|-|~|ー)[ \t]?{_N}月(?![0-9一二三四五六七八九十]))?"
 )
 _JA_YEAR = re.compile(
     rf"(?:({'|'.join(_ERAS)})\s?{_N}|(?<![0-9])((?:1[89]|20|21)[0-9]{{2}}|[一二][〇一二三四五六七八九]{{3}}))年(?![間度目生代]|以内|以上)"
@@ -200,11 +200,11 @@ _DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 _JA_DAYS = "月火水木金土日"
 _FULL_DAY = r"(monday|tuesday|wednesday|thursday|friday|saturday|sunday)s?"
 _SHORT_DAY = r"(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
-_DAY_RANGE = re.compile(rf"\b{_FULL_DAY}(?:\s?(?:-|~|to|through|thru|until)\s?{_FULL_DAY})?\b", _FLAGS)
-_SHORT_RANGE = re.compile(rf"\b{_SHORT_DAY}\.?\s?(?:-|~|to|through)\s?{_SHORT_DAY}\b", re.ASCII)
+_DAY_RANGE = re.compile(rf"\b{_FULL_DAY}(?:[ \t]?(?:-|~|to|through|thru|until)[ \t]?{_FULL_DAY})?\b", _FLAGS)
+_SHORT_RANGE = re.compile(rf"\b{_SHORT_DAY}\.?[ \t]?(?:-|~|to|through)[ \t]?{_SHORT_DAY}\b", re.ASCII)
 _DAY_GROUPS = re.compile(r"\b(weekdays?|weekends?)\b", _FLAGS)
 _JA_DAY_RANGE = re.compile(
-    r"([月火水木金土日])(?:曜日?)?\s?(?:から|-|~|ー)\s?([月火水木金土日])(?:曜日?)?(?![間本時々])"
+    r"([月火水木金土日])(?:曜日?)?[ \t]?(?:から|-|~|ー)[ \t]?([月火水木金土日])(?:曜日?)?(?![間本時々])"
 )
 _JA_WEEKDAY = re.compile(r"([月火水木金土日])曜日?")
 _JA_DAY_GROUPS = re.compile(r"(平日|週末|土日)(?:祝日?)?")
@@ -246,25 +246,26 @@ class Clock(NamedTuple):
 
 
 _TIME = re.compile(
-    r"(?<![0-9.:/$€£])(?:"
+    r"(?<![0-9$€£])(?<![0-9][.:/])(?:"
     r"(?P<h12>1[0-2]|0?[1-9])(?:[:.](?P<m12>[0-5][0-9]))?\s?(?P<half>[ap])(?:\.\s?m\.?|m)(?![A-Za-z])"
     r"|(?:(?P<prefix>午前|午後|am|pm|朝|昼|夕方|夜|深夜|早朝)\s?)?(?P<h24>[01]?[0-9]|2[0-4]):(?P<m24>[0-5][0-9])(?::[0-5][0-9])?(?![0-9:])"
     r"|(?P<oclock>1[0-2]|[1-9]) o'clock"
     r")"
     r"|\b(?:12 )?(?P<word>noon|midday|midnight)\b|(?P<jaword>正午)"
-    r"|(?:(?P<japrefix>午前|午後|am|pm|朝|昼|夕方|夜|深夜|早朝)\s?)?(?P<jahour>(?<![0-9:.])(?:[01]?[0-9]|2[0-4])|[一二三四五六七八九十]{1,3})時"
+    r"|(?:(?P<japrefix>午前|午後|am|pm|朝|昼|夕方|夜|深夜|早朝)\s?)?(?P<jahour>(?<![0-9])(?<![0-9][:.])(?:[01]?[0-9]|2[0-4])|[一二三四五六七八九十]{1,3})時"
     r"(?![間期点代給刻差々限折計])(?:\s?(?P<jaminute>[0-5]?[0-9]|[一二三四五十]{1,3})分(?![の間])|(?P<jahalf>半))?",
     _FLAGS,
 )
 _UNTIL = re.compile(
-    r"\.?\s?(?:-|~|ー|to|until|till|til|through|から|より|and)\s?"
+    r"\.?[ \t]?(?:-|~|ー|to|until|till|til|through|から|より|and)[ \t]?"
     r"|に?(?:から)?、?\s?(?:開店|開館|開院|開始|オープン|始ま)[^。0-9]{0,12}"
     r"|,?\s?(?:(?:and|until|to)\s)?(?:we |it |they )?(?:clos(?:es?|ing)|until|ends?)(?: at)?\s",
     _FLAGS,
 )
 _BARE_START = re.compile(
-    r"(?<![0-9:.,/$€£])(1[0-9]|2[0-3]|0?[0-9])(?:[:.]([0-5][0-9]))?\s?(?:-|~|ー|to|until|till|から)\s?$", _FLAGS
+    r"(?<![0-9:.,/$€£])(1[0-9]|2[0-3]|0?[0-9])(?:[:.]([0-5][0-9]))?[ \t]?(?:-|~|ー|to|until|till|から)[ \t]?$", _FLAGS
 )
+_SENTENCE_ENDS = re.compile(r"\s*$|\s+[A-Z]", re.ASCII)
 _AFTERNOON = {"午後", "pm", "夕方", "夜", "昼"}
 _MORNING = {"午前", "am", "朝", "深夜", "早朝"}
 
@@ -296,8 +297,8 @@ def _clocks(text: str) -> Iterator[Clock]:
             hour = 0
         start, end = match.span()
         start += len(match.group()) - len(match.group().lstrip())
-        if text[end - 1] == "." and not re.match(r"\s[a-z]", text[end : end + 2]):
-            end -= 1  # the sentence's full stop, more often than not
+        if text[end - 1] == "." and _SENTENCE_ENDS.match(text, end):
+            end -= 1
         shares = "half" if get["h12"] else "hour" if get["jahour"] else ""
         yield Clock(hour % 24 * 60 + minute, start, end, bool(prefix), shares)
 

@@ -16,15 +16,15 @@ from kurabe.schema import FactKind
 from kurabe.spans import Span
 
 _FLAGS = re.ASCII | re.IGNORECASE
-_RANGE = re.compile(r"\s{0,2}(?:-|~|ー|to|up to|through|or|から|より|ないし|か)\s{0,2}", _FLAGS)
+_RANGE = re.compile(r"[ \t]{0,2}(?:-|~|ー|to|up to|through|or|から|より|ないし|か)[ \t]{0,2}", _FLAGS)
 _AND = re.compile(r" and ", re.IGNORECASE)
 _OR = re.compile(r" or ", re.IGNORECASE)
-_LIST_END = re.compile(r",? (?:and|or) |、?(?:または|と|か)|、|・", re.IGNORECASE)  # 10, 25 or 50 items
-_LIST_COMMA = re.compile(r", |、|・")
+_LIST_END = re.compile(r",? (?:and|or) |、?(?:または|と|か)|、|・|\s?[x×]\s?", re.IGNORECASE)  # 10, 25 or 50 items
+_LIST_COMMA = re.compile(r", |、|・|\s?[x×]\s?")
 _BETWEEN = re.compile(r"\bbetween\s(?:about |around )?$", _FLAGS)
-_MORE_BEFORE = re.compile(r"(?:more than|over|at least|minimum of|no fewer than|upwards of)\s$", _FLAGS)
+_MORE_BEFORE = re.compile(r"(?:(?<!no )(?<!not )more than|over|at least|minimum of|no fewer than|upwards of)\s$", _FLAGS)
 _MORE_AFTER = re.compile(r"\+|\s?(?:以上|超)|\s(?:or more|and more|or above|and up|and above|plus)\b", _FLAGS)
-_THEN = re.compile(r"(?:\s|, | and |, and )?", _FLAGS)  # between the parts of "1 hour and 30 minutes"
+_THEN = re.compile(r"(?:[ ]|, | and |, and )?", _FLAGS)  # between the parts of "1 hour and 30 minutes"
 
 # "15 % from 25": the number leans on a noun that an earlier or later one carries.
 _LEANS_AFTER = re.compile(
@@ -35,6 +35,7 @@ _LEANS_BEFORE = re.compile(
 )
 _ENDS = re.compile(r"\+?\s?(?:$|[,.;:!?)、。；：（(|*]|-|and\b|or\b|以上|から|未満|以下|まで)", _FLAGS)
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|[。！？]")
+_OR_MORE = re.compile(r"\+(?!\s?[0-9])|\s?(?:以上|超)|\s(?:or more|and more|and up|or above|and above|or over|and over)\b", _FLAGS)
 _LEAN_REACH = 160  # characters between a leaning number and the noun that it leans on
 
 
@@ -110,6 +111,8 @@ def _range(
             return None
     elif b and b.prefix or a and not a.prefix:
         return None  # "5-$10" and "5 days-10": the other one has no unit of its own and cannot borrow this one
+    if "から" in gap and text.startswith("に", end):
+        return None  # 1,000円から1,200円に: a change, not a range
     first, last = a or b, b or a
     assert first and last
     low, high = left.value * first.factor, right.value * last.factor + last.plus
@@ -190,16 +193,15 @@ def _with_more(text: str, quantity: Quantity) -> Quantity:
         "+" in inside
         or " or more" in inside.lower()
         or bool(_MORE_AFTER.match(text, quantity.end))
-        or bool(_MORE_BEFORE.search(text[max(0, quantity.start - 16) : quantity.start]))
+        or bool(_MORE_BEFORE.search(text[max(0, quantity.start - 20) : quantity.start]))
     )
     return quantity._replace(more=more)
 
 
 def _leaning(text: str, bare: Sequence[Numeral], quantities: Sequence[Quantity]) -> Iterator[Quantity]:
-    """Bare numbers in an enumeration of counts: "10 % from 10 items, 15 % from 25" gives 25 items as well."""
+    """Bare numbers that are counts all the same: in an enumeration ("10 % from 10 items, 15 % from 25" gives 25 items
+    as well), and where a least number is said ("groups of 10 or more")."""
     counts = [q for q in quantities if q.kind == "count"]
-    if not counts:
-        return
     position = 0
     for numeral in bare:
         while position < len(counts) and counts[position].start < numeral.start:
@@ -215,6 +217,9 @@ def _leaning(text: str, bare: Sequence[Numeral], quantities: Sequence[Quantity])
                 value = numeral.value
                 yield _with_more(text, Quantity("count", count.unit, value, value, numeral.start, numeral.end))
                 break
+        else:
+            if _OR_MORE.match(text, numeral.end):
+                yield Quantity("count", "", numeral.value, numeral.value, numeral.start, numeral.end, more=True)
 
 
 # --- canonical values ------------------------------------------------------------------------------------------

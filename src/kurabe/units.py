@@ -176,6 +176,7 @@ _TIME_JA = re.compile(
     r"|(秒)間?|(日)(?!目|付|曜|本|程|常|時|用|記|光|帰|替|々)間?|(週)間?(?!目|末|明)"
     r"|([かヶカヵケ箇個]月)間?(?!目)|(年)間?(?!目|生|度|代|号|齢|輩|金|末|始|賀|下|上|配))(半)?"
 )
+_RATE_AFTER = re.compile(r"につき|あたり|当たり|当り|ごと|毎|最大|(?:に|あたり)?[0-9一二三四五六七八九十]{1,3}回|[0-9][0-9,]*円")  # 1日3回, 1時間ごとに
 _JA_NAMES = ("business_day", "business_hour", "hour", "minute", "second", "day", "week", "month", "year")
 _WEEKDAYS_BEFORE = re.compile(r"(?:営業日|平日)(?:で|の)?\s?$")
 
@@ -200,6 +201,8 @@ def _duration(text: str, numeral: Numeral) -> Reading | None:
         return None
     if match.group(6) and text[start - 1 : start] == "月":
         return None  # a date, or part of what only looks like one
+    if numeral.value == 1 and _RATE_AFTER.match(text, match.end()):
+        return None
     which = next(i for i, group in enumerate(match.groups()[:-1]) if group)
     name = _JA_NAMES[which]
     weekdays = _WEEKDAYS_BEFORE.search(text[max(0, start - 6) : start]) if name == "day" else None
@@ -255,7 +258,7 @@ _GROUPS = {
     "km": "km kilometer kilometre", "m": "meter metre", "cm": "cm centimeter centimetre", "mm": "mm",
     "mile": "mile", "ft": "ft foot feet", "inch": "inch",
     "l": "l liter litre", "ml": "ml", "gb": "gb gigabyte", "mb": "mb megabyte", "tb": "tb",
-    "degree": "°c °f degree °", "kcal": "kcal", "w": "watt", "v": "volt", "mah": "mah", "kwh": "kwh",
+    "degree": "°c °f degree °", "mbps": "mbps", "gbps": "gbps", "fps": "fps", "rpm": "rpm", "kcal": "kcal", "w": "watt", "v": "volt", "mah": "mah", "kwh": "kwh",
 }  # fmt: skip
 _GROUP_OF = {word: group for group, words in _GROUPS.items() for word in words.split()}
 TABLE = frozenset(_GROUPS)
@@ -282,7 +285,7 @@ _FUNCTION_WORDS = frozenset(
 _LABEL_BEFORE = re.compile(
     r"\b(?:option|step|plan|level|room|gate|floor|section|page|chapter|type|class|phase|stage|zone|figure|table|no\.?"
     r"|number|version|article|suite|apartment|unit|building|hall|window|counter|line|track|platform|terminal|aisle"
-    r"|route|bus|tier|desk|windows|ios|android|iphone)\s$",
+    r"|route|bus|tier|desk|priority|windows|ios|android|iphone)\s$",
     _FLAGS,
 )
 _AGE = re.compile(r"(?:[ -]years?[ -]olds?\b| years? of age\b|\s?[歳才](?!月))", _FLAGS)
@@ -291,7 +294,7 @@ _NOUNS = re.compile(
     rf"(?:\+|\s(?:or more|and more|plus|or above))?([ -]?){_ONE_WORD}(?:[ -]{_ONE_WORD})?(?:[ ]{_ONE_WORD})?", _FLAGS
 )
 _COUNTERS = {
-    "item": "個(?![人別室性数]|月)|点(?![検数滴灯])|品目|品(?![質番名切])|つ|商品|アイテム|製品",
+    "item": "個(?![人別室性数]|月)|点(?![検数滴灯])|品目|品(?![質番名切])|つ",
     "country": "[かヶカヵケ箇]国|国(?![際内外民籍産家立])",
     "person": "名様|名(?![前称古義刺])|人様|人(?![気間数材件口形物目工])",
     "time": "回(?![線答収復])",
@@ -308,6 +311,7 @@ _COUNTERS = {
     "巻": "巻", "試合": "試合", "館": "館", "か所": "[かヶカヵケ箇]所", "両": "両(?![方親側替])", "曲": "曲", "話": "話",
 }  # fmt: skip
 _COUNTER_NAMES = list(_COUNTERS)
+_GOODS = re.compile("商品|製品|アイテム")
 _COUNTER = re.compile(r"\s?(?:" + "|".join(f"({pattern})" for pattern in _COUNTERS.values()) + ")")
 _ONE_KANJI = frozenset("一")
 _ONE_KEEPS = frozenset("枚")
@@ -318,6 +322,9 @@ def _count(text: str, numeral: Numeral) -> Reading | None:
     age = _AGE.match(text, end)
     if age:
         return Reading("count", "year_old", start, age.end())
+    goods = _GOODS.match(text, end)  # at once: "1 商品を選ぶ" is a list
+    if goods:
+        return Reading("count", "item", start, goods.end())
     counter = _COUNTER.match(text, end)
     if counter:
         index = next(i for i, group in enumerate(counter.groups()) if group)
@@ -343,7 +350,9 @@ def _english_count(text: str, numeral: Numeral) -> Reading | None:
         if lower in _FUNCTION_WORDS or lower in _NOT_COUNTED:
             return None
         unit = _unit(lower, words=numeral.form == "words")
-        if unit and (index < 4 or unit in TABLE) and not (unit in ("l", "g", "m") and index > 2):
+        if word in ("G", "M") or (unit in ("l", "g", "m") and index > 2):
+            return None  # 5G, 5M
+        if unit and (index < 4 or unit in TABLE):
             return Reading("count", unit, numeral.start, match.end(index))
         if tight and index == 2 and match.group(1) == "":
             return None
