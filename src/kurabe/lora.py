@@ -106,6 +106,7 @@ class AdapterStack:
         self.first = 0  # the first slot that is being trained
         self._rank = 0
         self._flat_KP = torch.empty(0, 0)
+        self._gradients: list[Tensor] = []
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         linears = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear) and f".{inside}." in f".{n}."]
@@ -167,17 +168,20 @@ class AdapterStack:
         assert found == list(range(self.first, self.first + len(trials))), "trials must lie side by side"
         flat_KP = self._flat_KP[self.first : self.first + len(trials)]
         grad_KP = torch.zeros_like(flat_KP)
-        for (_, layer), (a, b) in zip(self.layers.items(), self._cut(flat_KP), strict=True):
+        self._gradients = [view for pair in self._cut(grad_KP) for view in pair]
+        for layer, (a, b) in zip(self.layers.values(), self._cut(flat_KP), strict=True):
             layer.trained = (a.requires_grad_(), b.requires_grad_())
-        # Gradients are views of one buffer, too: autograd adds into it, and the optimizer is a few calls on it.
-        for (_, layer), gradients in zip(self.layers.items(), self._cut(grad_KP), strict=True):
-            for leaf, gradient in zip(layer.trained or (), gradients, strict=True):
-                leaf.grad = gradient
         return flat_KP, grad_KP
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the loss's gradients to those of the open trials. They lie in one buffer, as the parameters do."""
+        leaves = [leaf for layer in self.layers.values() for leaf in layer.trained or ()]
+        for view, gradient in zip(self._gradients, torch.autograd.grad(loss, leaves), strict=True):
+            view.add_(gradient)
 
     def close(self) -> None:
         """End training: no gradient flows any more."""
-        self.first = 0
+        self.first, self._gradients = 0, []
         for layer in self.layers.values():
             layer.trained = None
 

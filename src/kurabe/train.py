@@ -182,7 +182,7 @@ def _backward(engine: Engine, batch: Batch, trials: int) -> Tensor:
     logits_NV = engine.head(hidden_ND).float()
     loss_N = F.cross_entropy(logits_NV, batch.target_N.to(engine.device), reduction="none")
     loss_N = loss_N * batch.weight_N.to(engine.device)
-    torch.autograd.backward(loss_N.sum())
+    engine.stack.backward(loss_N.sum())
     return torch.zeros(trials).index_add_(0, batch.place_N, loss_N.detach().cpu())
 
 
