@@ -132,7 +132,7 @@ class RowFile:
                 why=f"An array has to be held in memory; the limit is {MAX_JSON // 2**20} MB.",
                 fix="Save it as JSONL, one object per line: that is streamed.",
             )  # fmt: skip
-        text = "".join(line if line is not None else self._too_long() for line in self._lines())
+        text = "".join(line if line is not None else self._too_long() for line in self._lines()).rstrip()
         line, seen = 1, 0
         try:
             start = _array_start(text)
