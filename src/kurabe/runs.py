@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -244,6 +245,13 @@ class RunWriter(RunFolder):
         """An existing run, to go on with."""
         return cls(RunFolder.open(path).path)
 
+    def discard(self) -> None:
+        """Remove a folder in which nothing was planned yet: its request could never be carried out."""
+        if self.planned:
+            raise ValueError("a planned run is never removed")
+        self.close()
+        shutil.rmtree(self.path)
+
     def close(self) -> None:
         for journal in self._journals.values():
             journal.close()
@@ -270,11 +278,21 @@ class RunWriter(RunFolder):
             yield stage
             storage.commit(self.path, stage)
 
-    def forget(self, prefix: str) -> None:
-        """Take damaged files out of the manifest, so that they can be published again."""
-        files = {name: entry for name, entry in storage.read_manifest(self.path).items() if not name.startswith(prefix)}
-        with storage.staging(self.path) as stage:
-            storage.write_manifest(self.path, stage, files)
+    def forget_damaged(self, prefix: str) -> list[str]:
+        """Take groups with a damaged file out of the manifest, so that they can be made again; names those files.
+
+        A group is what lies in one folder below `prefix`: an adapter is whole or does not exist.
+        """
+        files = storage.read_manifest(self.path)
+        damaged = [
+            n for n, entry in files.items() if n.startswith(prefix) and not storage.is_intact(self.path, n, entry)
+        ]
+        groups = {Path(name).parent for name in damaged}
+        if damaged:
+            with storage.staging(self.path) as stage:
+                intact = {name: entry for name, entry in files.items() if Path(name).parent not in groups}
+                storage.write_manifest(self.path, stage, intact)
+        return damaged
 
     def append_event(self, event: Event) -> None:
         self._journals[EVENTS].append([event.model_dump(mode="json", exclude={"seq"})])
@@ -282,6 +300,12 @@ class RunWriter(RunFolder):
     @property
     def event_count(self) -> int:
         return len(self._journals[EVENTS].rows)
+
+    @property
+    def last_elapsed(self) -> float:
+        """Working time up to the last event."""
+        rows = self._journals[EVENTS].rows
+        return float(rows[-1]["elapsed"]) if rows else 0.0
 
     def append_usage(self, unit: str, usages: Sequence[Usage]) -> None:
         """Store what a unit of work took. It counts once that unit's answers or adapter are stored, too."""

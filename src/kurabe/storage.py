@@ -98,7 +98,7 @@ class Journal:
         with stops_when_full(self.path, sum(map(len, lines))):
             try:
                 write_all(self._file.fileno(), b"".join(lines))
-            except OSError:
+            except BaseException:  # a full disk, or Ctrl-C twice
                 with contextlib.suppress(OSError):
                     self._file.truncate(self._end)
                 raise
@@ -146,7 +146,7 @@ def stops_when_full(path: Path, needed: int = 0) -> Iterator[None]:
         if error.errno not in _FULL:
             raise
         folder = path if path.is_dir() else path.parent
-        free = shutil.disk_usage(folder).free
+        free = free_space(folder)
         raise StoppedError(
             "The disk is full; everything stored before is kept.",
             where=str(path),
@@ -195,6 +195,11 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that can still be written on the folder's file system."""
+    return shutil.disk_usage(folder).free
 
 
 def commit(folder: Path, stage: Path) -> None:

@@ -1,0 +1,108 @@
+"""Can this recipe learn at all? Arithmetic on steps, rates, masks and wordings, before anything is trained.
+
+Knows no model and no file: it is given a plan and token counts. The sentences are `audit.<id>.what` and
+`audit.<id>.why` of the catalogues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from kurabe.recipes import SHORT_RUN_STEPS, Plan, Recipe, scaled_rate
+from kurabe.schema import Finding, Level
+
+# Published recipes show each fact 100 to 1,000 times (docs/science.md).
+ENOUGH_EXPOSURES = 100
+
+
+class RowTokens(NamedTuple):
+    """One sample in tokens: what the model is given, and what it shall say (the end token counts)."""
+
+    prompt: int
+    answer: int
+
+
+class TokenStats(NamedTuple):
+    """One pass over the samples in positions. `truncated` rows are longer than the recipe's fixed length."""
+
+    positions: int
+    padding: int
+    prompt: int
+    answer: int
+    truncated: int
+    longest: int
+
+
+def token_stats(rows: Sequence[RowTokens], recipe: Recipe) -> TokenStats:
+    """What a recipe's padding makes of these rows; without a fixed length each batch is as wide as its longest row."""
+    positions = prompt = answer = truncated = 0
+    for start in range(0, len(rows), recipe.batch):
+        batch = rows[start : start + recipe.batch]
+        width = recipe.pad_to or max(sum(row) for row in batch)
+        positions += width * len(batch)
+        truncated += sum(sum(row) > width for row in batch)
+        prompt += sum(min(row.prompt, width) for row in batch)
+        answer += sum(min(row.answer, max(0, width - row.prompt)) for row in batch)
+    longest = max((sum(row) for row in rows), default=0)
+    return TokenStats(positions, positions - prompt - answer, prompt, answer, truncated, longest)
+
+
+def audit(plan: Plan, wordings: Sequence[int], stats: TokenStats, *, hidden: int, context: int) -> tuple[Finding, ...]:
+    """Everything to be said about training by this plan. `wordings` is the number of trained wordings per example.
+
+    A flaw is a warning, because a flawed recipe may be trained on purpose; what cannot be done at all is refused.
+    """
+    findings = [
+        *_impossible(plan, stats, context),
+        *_steps(plan, hidden),
+        *_loss(plan, stats),
+        *_exposure(plan, wordings),
+    ]
+    order: tuple[Level, ...] = ("refuse", "warn", "info")
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
+
+
+def _finding(plan: Plan, level: Level, key: str, values: dict[str, Any]) -> Finding:
+    return Finding(id=key, level=level, recipe=plan.recipe.name, values=values)
+
+
+def _impossible(plan: Plan, stats: TokenStats, context: int) -> Iterator[Finding]:
+    if plan.samples == 0:
+        yield _finding(plan, "refuse", "no-samples", {})
+    elif stats.longest > context:
+        yield _finding(plan, "refuse", "answer-too-long", {"tokens": stats.longest, "context": context})
+
+
+def _steps(plan: Plan, hidden: int) -> Iterator[Finding]:
+    recipe, full = plan.recipe, scaled_rate(plan.recipe, hidden)
+    # The whole schedule in steps at the full rate: the old show's nine steps come to 3.6.
+    work = {"steps": plan.steps, "full_steps": round(sum(plan.rates) / full, 1)}
+    if recipe.warmup_steps is not None and recipe.warmup_steps >= plan.steps:
+        yield _finding(plan, "warn", "warmup-exceeds-steps", {"warmup": recipe.warmup_steps, **work})
+    if plan.steps < SHORT_RUN_STEPS:
+        yield _finding(plan, "warn", "too-few-steps", {"enough": SHORT_RUN_STEPS, **work})
+    if hidden != recipe.rate_width:
+        rates = {"literal": recipe.rate, "width": recipe.rate_width, "scaled": full, "hidden": hidden}
+        yield _finding(plan, "info", "rate-scaled", rates)
+
+
+def _loss(plan: Plan, stats: TokenStats) -> Iterator[Finding]:
+    recipe = plan.recipe
+    if stats.truncated:
+        rows = {"rows": stats.truncated, "length": recipe.pad_to, "longest": stats.longest}
+        yield _finding(plan, "warn", "truncated-rows", rows)
+    if recipe.loss_on == "everything" and stats.positions:
+        shares = {name: round(getattr(stats, name) / stats.positions, 4) for name in ("padding", "prompt", "answer")}
+        if stats.padding:
+            yield _finding(plan, "warn", "loss-on-padding", shares)
+        yield _finding(plan, "warn", "loss-on-prompt", shares)
+
+
+def _exposure(plan: Plan, wordings: Sequence[int]) -> Iterator[Finding]:
+    single = sum(count == 1 for count in wordings)
+    if single:
+        yield _finding(plan, "warn", "one-wording", {"single": single, "examples": len(wordings)})
+    exposures = plan.epochs * plan.samples / max(1, len(wordings))
+    if plan.samples and exposures < ENOUGH_EXPOSURES:
+        yield _finding(plan, "warn", "low-exposure", {"exposures": round(exposures, 1), "enough": ENOUGH_EXPOSURES})

@@ -1,0 +1,330 @@
+"""The main job: a file of questions and answers in, a run folder with its results out.
+
+The only file that orders the steps. Knows no torch, no screen and no statistics; a resumed run takes the same path as
+a new one and leaves out what is stored already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from kurabe import backends, forecast, intake, planning, provenance, runs, storage
+from kurabe.analysis import analyse
+from kurabe.arms import Material
+from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
+from kurabe.events import Emit, Recorder
+from kurabe.meter import Meter
+from kurabe.model import Backend, TrialPlan
+from kurabe.runs import RunFolder, RunWriter
+from kurabe.schema import (
+    Answer,
+    AnswerKey,
+    Batch,
+    Example,
+    Question,
+    Request,
+    Results,
+    RunInfo,
+    RunPlan,
+    RunRequest,
+    TrialInfo,
+)
+from kurabe.settings import RunSettings
+from kurabe.stopping import Stop
+from kurabe.texts import Texts
+
+NOT_FINITE_STEPS = 3  # in a row; after that a training does not recover
+
+
+class Session(NamedTuple):
+    """What the steps of one process share: the folder they write to, the model, the log, the stop button."""
+
+    folder: RunWriter
+    backend: Backend
+    record: Recorder
+    stop: Stop
+
+
+def run(
+    data: str | Path | Sequence[Example],
+    settings: RunSettings | None = None,
+    *,
+    emit: Emit | None = None,
+    backend: Backend | None = None,
+) -> Results:
+    """Measure every arm on `data` (a file, or examples) and store the run in a new folder under `settings.runs`."""
+    settings = settings or RunSettings()
+    request, examples = intake.read(data, settings)
+    folder = RunWriter.begin(Path(settings.runs), request.name)
+    try:
+        reviews = tuple(intake.generated_wordings(examples))
+        folder.publish({runs.REQUEST: request, runs.EXAMPLES: examples, runs.WORDINGS: reviews})
+        return _finish(folder, emit, backend)
+    except UserError as error:
+        if not folder.planned and not isinstance(error, StoppedError):
+            folder.discard()
+        raise
+    finally:
+        folder.close()
+
+
+def resume(folder: str | Path, *, emit: Emit | None = None, backend: Backend | None = None) -> Results:
+    """Finish a run that was stopped; a finished one gives its results."""
+    with RunWriter.resume(folder) as writer:
+        return writer.results() or _finish(writer, emit, backend)
+
+
+def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Results:
+    """From a stored request to stored results. What is stored already is not done again."""
+    record = Recorder(folder, emit)
+    with Stop(folder.path) as stop:
+        _mend(folder, record)
+        with record.stage("load"):
+            session = Session(folder, _load(folder, backend), record, stop)
+            info, trials = _plan(session)
+        with record.stage("base"):
+            _answer(session, info, "base")
+        with record.stage("train"):
+            for trial, trial_info in zip(trials, info.trials, strict=True):
+                _train(session, trial, trial_info)
+        with record.stage("answer"):
+            _answer(session, info, "answer")
+        with record.stage("analyse"):
+            results = analyse(folder)
+            folder.publish({runs.RESULTS: results})
+        record("end", seconds=round(record.elapsed, 6))
+    return results
+
+
+def plan_run(
+    data: str | Path | Sequence[Example], settings: RunSettings | None = None, backend: Backend | None = None
+) -> RunPlan:
+    """What a run would do and take. It loads the model, tries a few steps and one batch, and stores nothing."""
+    settings = settings or RunSettings()
+    request, examples = intake.read(data, settings)
+    with Meter() as loading:
+        backend = backend or backends.load(settings)
+    material = Material(examples, request.prompt, request.language)
+    return forecast.forecast(material, settings, backend, loading.seconds, request.notes)
+
+
+def ask(
+    folder: str | Path, question: str, arms: Sequence[str] | None = None, *, backend: Backend | None = None
+) -> list[Answer]:
+    """Answer a free question with the arms of a run. Nothing is stored: a run's answers are to its own questions."""
+    run_folder = RunFolder.open(folder)
+    info = run_folder.info()
+    names = _askable(info, arms)
+    backend = backend or backends.load(RunSettings.model_validate(info.settings))
+    _check_same_model(run_folder, backend)
+    asked = Question(id="ask", example="", probe="ask", text=question, expected="")
+    make = planning.request_maker(_material(run_folder), [asked], info.max_new_tokens)
+    requests: list[Request] = []
+    for name in names:
+        for trial in planning.trials_of(name, [trial.trial for trial in info.trials]):
+            if trial:
+                _load_adapter(run_folder, backend, trial)
+            key = AnswerKey(
+                model=info.model.name, trial=trial, arm=name, hop=planning.LIVE, probe="ask", question=asked.id
+            )
+            requests.append(make(key))
+    return list(backend.answer(requests))
+
+
+# --- 1. what a killed session left -------------------------------------------------------------------------------
+
+
+def _mend(folder: RunWriter, record: Recorder) -> None:
+    """Say what the folder lost: a torn line, or an adapter that is not what was stored (it is trained again)."""
+    for name, size in folder.torn.items():
+        record("note", key="audit.note.torn-tail", values={"file": name, "bytes": size})
+    for name in folder.forget_damaged("adapters/"):
+        record("note", key="audit.note.file-damaged", values={"file": name})
+
+
+# --- 2. the model ------------------------------------------------------------------------------------------------
+
+
+def _load(folder: RunWriter, backend: Backend | None) -> Backend:
+    """The model that the settings name, or the one at hand; in every session of a run the same."""
+    with Meter() as meter:
+        backend = backend or backends.load(RunSettings.model_validate(folder.request().settings))
+    if folder.planned:
+        _check_same_model(folder, backend)
+    folder.append_usage(runs.LOADING, [meter.usage("loading")])
+    return backend
+
+
+def _check_same_model(folder: RunFolder, backend: Backend) -> None:
+    stored = folder.info().model
+    if stored.sha256 != backend.info.sha256:
+        raise MissingError(
+            "This is not the model that the run began with.",
+            where=stored.path or stored.name,
+            why=f"Its weights have the hash {backend.info.sha256[:12]}; those of the run have {stored.sha256[:12]}.",
+            fix="Put the old weights back, or run again in a new folder.",
+        )
+
+
+# --- 3. the plan -------------------------------------------------------------------------------------------------
+
+
+def _plan(session: Session) -> tuple[RunInfo, tuple[TrialPlan, ...]]:
+    """What will be asked and trained: stored before the first answer, and kept to by every later session."""
+    folder, backend, record, _ = session
+    request = folder.request()
+    settings, material = RunSettings.model_validate(request.settings), _material(folder)
+    if not folder.planned:
+        work = planning.plan_work(material, settings, backend)
+        refuse_the_impossible(work, request.data)
+        folder.publish(
+            {
+                runs.INFO: _describe(request, work, backend),
+                runs.QUESTIONS: work.questions,
+                runs.PLAN: work.batches,
+                runs.AUDIT: work.findings,
+            }
+        )
+    info, batches = folder.info(), folder.plan()
+    _check_space(folder, info, batches)
+    record(
+        "plan", trials=len(info.trials), requests=sum(len(batch.keys) for batch in batches), batches=len(batches),
+        examples=len(material.examples), questions=len(folder.questions()), max_new_tokens=info.max_new_tokens,
+    )  # fmt: skip
+    for note in info.notes:
+        record("note", key=note.key, values=note.values)
+    return info, planning.trial_plans(material, settings, backend)
+
+
+def _material(folder: RunFolder) -> Material:
+    request = folder.request()
+    return Material(folder.examples(), request.prompt, request.language)
+
+
+def _describe(request: RunRequest, work: planning.Work, backend: Backend) -> RunInfo:
+    return RunInfo(
+        name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
+        settings=request.settings, model=backend.info, provenance=provenance.describe(request.data_sha256),
+        trials=work.trials, max_new_tokens=work.max_new_tokens, notes=(*request.notes, *work.notes),
+    )  # fmt: skip
+
+
+def refuse_the_impossible(work: planning.Work, data: str) -> None:
+    """Stop where training cannot be done at all; flaws are only warned of."""
+    for finding in work.findings:
+        if finding.level == "refuse":
+            raise DataError(
+                f"The recipe {finding.recipe!r} cannot be trained on these rows.",
+                where=data,
+                why=Texts("en")(f"audit.{finding.id}.what", **finding.values),
+                fix=f"kurabe check {data}",
+            )
+
+
+def _check_space(folder: RunWriter, info: RunInfo, batches: Sequence[Batch]) -> None:
+    """Stop before the work when the disk cannot hold what is still to be stored."""
+    to_train = [trial for trial in info.trials if not folder.adapter(trial.trial)]
+    to_answer = sum(len(batch.keys) for batch in batches) - len(folder.answers())
+    needed, free = forecast.disk_needed(to_train, to_answer), storage.free_space(folder.path)
+    if free < needed:
+        raise StoppedError(
+            "The disk has not enough room for the rest of this run.",
+            where=str(folder.path),
+            why=f"About {needed:,} bytes are needed, {free:,} are free.",
+            fix=f"Free some space, then: kurabe resume {folder.path}",
+        )
+
+
+# --- 4. answering, before training and after it ------------------------------------------------------------------
+
+
+def _answer(session: Session, info: RunInfo, stage: str) -> None:
+    """Ask the batches of one stage that are not stored yet. A batch is stored as a whole or asked again."""
+    folder, backend, record, stop = session
+    stored = {answer.key for answer in folder.answers()}
+    batches = [batch for batch in folder.plan() if batch.stage == stage]
+    make = planning.request_maker(_material(folder), folder.questions(), info.max_new_tokens)
+    total, done = sum(len(batch.keys) for batch in batches), 0
+    for batch in batches:
+        if not stored.issuperset(batch.keys):
+            with Meter() as meter:
+                answers = list(backend.answer([make(key) for key in batch.keys]))
+            if [answer.key for answer in answers] != list(batch.keys):
+                raise RuntimeError("the backend's answers do not match its requests")
+            arm, trial = planning.metered_as(batch)
+            tokens = sum(answer.prompt_tokens + answer.new_tokens for answer in answers)
+            usage = meter.usage("answering", arm=arm, trial=trial, tokens=tokens)
+            folder.append_usage(runs.batch_unit(batch.batch), [usage])
+            folder.append_answers(batch.batch, answers)
+            done += len(answers)
+            record("batch", stage=stage, done=done, total=total, seconds=round(meter.seconds, 6))
+            stop.check()
+        else:
+            done += len(batch.keys)
+
+
+# --- 5. training -------------------------------------------------------------------------------------------------
+
+
+def _train(session: Session, trial: TrialPlan, info: TrialInfo) -> None:
+    """Train one trial and publish its adapter, or load the one that is published. A cut training starts again."""
+    folder, backend, record, stop = session
+    if not folder.adapter(trial.trial):
+        record("trial", **info.model_dump(mode="json"))
+        positions = not_finite = 0
+        with Meter() as meter:
+            for step in backend.train([trial]):
+                record("step", **step.model_dump(mode="json"))
+                positions += step.positions
+                not_finite = not_finite + 1 if step.loss is None else 0
+                if not_finite == NOT_FINITE_STEPS:
+                    raise _diverged(folder, info, step.step)
+                stop.check()
+        usage = meter.usage("preparation", arm="lora", trial=trial.trial, tokens=positions)
+        folder.append_usage(runs.trial_unit(trial.trial), [usage])
+        record.sync()
+        with folder.staged() as stage:
+            adapter = stage / "adapters" / f"{trial.trial}-{info.recipe}"
+            adapter.mkdir(parents=True)
+            backend.save_adapter(trial.trial, adapter)
+    # Answers are given by what was stored, so that a resumed run cannot answer differently.
+    _load_adapter(folder, backend, trial.trial)
+    stop.check()
+
+
+def _load_adapter(folder: RunFolder, backend: Backend, trial: int) -> None:
+    path = folder.adapter(trial)
+    if path is None:
+        raise StoppedError(
+            f"The adapter of trial {trial} is not there, or not as it was stored.",
+            where=str(folder.path / "adapters"),
+            fix=f"kurabe resume {folder.path}",
+        )
+    backend.load_adapter(trial, path)
+
+
+def _diverged(folder: RunFolder, info: TrialInfo, step: int) -> StoppedError:
+    return StoppedError(
+        f"The training of trial {info.trial} ({info.recipe}) has broken down.",
+        where=f"{folder.path}, step {step} of {info.steps}",
+        why=f"The loss was not a finite number in {NOT_FINITE_STEPS} steps in a row, at a rate of {info.rate:.1e}.",
+        fix="Run again with another recipe, or on the CPU: --recipes fair --device cpu",
+    )
+
+
+# --- 6. a free question ------------------------------------------------------------------------------------------
+
+
+def _askable(info: RunInfo, wanted: Sequence[str] | None) -> list[str]:
+    """The arms that can answer a free question: all of the run's but the ceiling, which needs to know the right row."""
+    present = [name for name in RunSettings.model_validate(info.settings).arms if name != "ceiling"]
+    for name in wanted or ():
+        if name not in present:
+            raise SettingsError(
+                f"This run cannot answer a free question with the arm {name!r}.",
+                why="The ceiling is told which row is right." if name == "ceiling" else "The arm was not part of it.",
+                fix=f"Its arms: {', '.join(present)}",
+            )
+    return list(wanted or present)

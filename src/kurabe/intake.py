@@ -1,0 +1,93 @@
+"""What the user brings to a run: the rows, their wordings, the prompt.
+
+Knows no model and no run folder. Nothing is asked or trained that is not in what this module returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from kurabe import arms, dataset, runs, splits
+from kurabe.errors import DataError, MissingError, SettingsError
+from kurabe.facts import language_of
+from kurabe.schema import Example, Reason, Review, RunRequest
+from kurabe.settings import RunSettings
+
+
+def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[RunRequest, tuple[Example, ...]]:
+    """The request of a run and its examples, every wording in its role."""
+    notes: list[Reason] = []
+    if isinstance(data, (str, Path)):
+        found = dataset.read_examples(data, encoding=settings.encoding, skip_bad=settings.skip_bad)
+        examples, language = found.examples, found.language
+        name, form, digest = Path(data).name, found.form, found.sha256
+        if found.skipped:
+            notes.append(Reason(key="audit.note.rows-skipped", values={"rows": found.skipped}))
+    else:
+        examples, name, form = tuple(data), "examples", "examples"
+        language = language_of(" ".join(example.question for example in examples))
+        digest = hashlib.sha256(b"\n".join(e.model_dump_json().encode() for e in examples)).hexdigest()
+    _check_ids(examples)
+    prepared = splits.prepare(examples, language, settings.seed)
+    prompt, prompt_notes = _prompt(prepared.examples, language, settings)
+    now = datetime.now(timezone.utc)
+    request = RunRequest(
+        name=settings.name or runs.new_name(Path(settings.runs), name, now.astimezone()),
+        created=now.isoformat(timespec="seconds"), data=name, data_sha256=digest, form=form, language=language,
+        settings=_with_whole_path(settings).model_dump(mode="json"), prompt=prompt,
+        notes=(*notes, *prepared.notes, *prompt_notes),
+    )  # fmt: skip
+    return request, tuple(prepared.examples)
+
+
+def _check_ids(examples: Sequence[Example]) -> None:
+    """Questions and answers are named by their example's id."""
+    counted = Counter(example.id for example in examples)
+    twice = [name for name, count in counted.items() if count > 1]
+    if twice or not examples:
+        raise DataError(
+            f"{len(twice)} ids name more than one example." if twice else "There is no example.",
+            why=f"For instance {twice[0]!r}." if twice else "",
+            fix="Give each example an id of its own." if twice else "Bring at least one question with its answer.",
+        )
+
+
+def _with_whole_path(settings: RunSettings) -> RunSettings:
+    """A run can be resumed from anywhere: a model folder is remembered by its whole path."""
+    if settings.model == "tiny":
+        return settings
+    return settings.model_copy(update={"model": str(Path(settings.model).expanduser().resolve())})
+
+
+def _prompt(examples: Sequence[Example], language: str, settings: RunSettings) -> tuple[str, list[Reason]]:
+    """The system prompt of the `prompt` arms: the user's own file, or written from the training rows."""
+    if settings.prompt_file is None:
+        return arms.write_prompt(examples, language), []
+    path = Path(settings.prompt_file)
+    try:
+        text = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingError(
+            "The prompt file cannot be read.", where=str(path), why=str(error), fix="Name a text file in UTF-8."
+        ) from None
+    if not text:
+        raise SettingsError("The prompt file is empty.", where=str(path), fix="Write the prompt, or leave it out.")
+    held_out = sum(wording in text for example in examples for wording in example.texts("held_out"))
+    note = Reason(key="audit.note.prompt-holds-held-out", values={"wordings": held_out})
+    return text, [note] if held_out else []
+
+
+def generated_wordings(examples: Sequence[Example]) -> Iterator[Review]:
+    """What the rules made, for the user's review."""
+    for example in examples:
+        made = [wording for wording in example.wordings if wording.generated]
+        if made:
+            yield Review(
+                id=example.id, question=example.question,
+                wordings=tuple(wording.text for wording in made if wording.role == "trained"),
+                held_out=tuple(wording.text for wording in made if wording.role == "held_out"),
+            )  # fmt: skip
