@@ -52,6 +52,12 @@ def colour_token(label: str, arm: str) -> str:
     return _TOKEN_OF_ARM.get(arm, "further") if label == arm else "further"
 
 
+def arm_name(label: str, t: Texts) -> str:
+    """An arm's label in words; a further recipe's name stays in brackets."""
+    arm, _, recipe = label.partition(" ")
+    return " ".join(part for part in (t(f"arms.{arm}"), recipe) if part)
+
+
 def recall(results: Results, t: Texts, size: ChartSize = WIDE) -> str:
     """One row per arm: recall on held-out wordings with its interval, and recall on trained wordings beside it."""
     rows = [_recall_row(arm, t) for arm in results.arms if arm.recall.value is not None]
@@ -86,7 +92,7 @@ def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
 def _recall_row(arm: ArmResult, t: Texts) -> dict[str, Any]:
     said = _said(arm.recall, t)
     return {
-        "label": arm.label,
+        "label": arm_name(arm.label, t),
         "token": colour_token(arm.label, arm.arm),
         "said": said,
         "trained": arm.trained.value,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kurabe import texts
+from kurabe.charts import arm_name
 from kurabe.schema import Finding, Reason, Results, Verdict
 from kurabe.settings import RunSettings
 from kurabe.texts import Texts
@@ -37,6 +38,7 @@ def sentence(reason: Reason, t: Texts) -> str:
     if not reason.key.startswith("verdict."):
         return t(reason.key, **reason.values)
     values = {name: _written(name, value) for name, value in reason.values.items()}
+    values |= {name: arm_name(values[name], t) for name in ("label", "other") if name in values}
     span = texts.interval(reason.values.get("low"), reason.values.get("high"))
     return t(reason.key, **{**values, "range": t("verdict.range", interval=span) if span else ""})
 
@@ -73,8 +75,8 @@ def command(results: Results) -> str:
 
 def _about(number: int) -> int:
     """Two figures are all that an estimated number of examples is worth: 137 -> 140."""
-    digits = max(0, len(str(number)) - 2)
-    return -(-number // 10**digits) * 10**digits
+    scale: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // scale) * scale
 
 
 def _written(name: str, value: Any) -> Any:

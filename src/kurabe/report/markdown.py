@@ -1,0 +1,99 @@
+"""Results -> Markdown: the same sentences and tables as the page, without charts.
+
+Knows no HTML. Text from data and models is escaped so that it can neither format nor link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from kurabe.charts import arm_name
+from kurabe.report import answers, sentences, tables
+from kurabe.schema import ArmAnswer, Results
+from kurabe.texts import Texts
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:@])")
+MAIN_ARMS = ("base", "prompt", "lora")
+
+
+def markdown(results: Results, t: Texts) -> str:
+    """The whole report; the verdict stands first and last."""
+    parts = [
+        f"# {inert(t('report.title', run=results.run))}",
+        *_verdict(results, t),
+        *_table(tables.arms(results, t)),
+        *_table(tables.differences(results, t)),
+        f"- {t('report.note.luck')}",
+        *_training(results, t),
+        *_answers(results, t),
+        *_table(tables.retention(results, t)),
+        *_table(tables.costs(results, t)),
+        *_bullets(sentences.sentence(note, t) for note in results.notes),
+        *_table(tables.settings(results, t)),
+        *_table(tables.provenance(results, t)),
+        f"## {t('report.command')}",
+        f"    {sentences.command(results)}".replace("\n", " "),
+        "---",
+        f"**{_headline(results, t)}**",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def inert(text: str) -> str:
+    """`text` on one line, with nothing in it that Markdown would obey."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _headline(results: Results, t: Texts) -> str:
+    return " ".join(filter(None, (sentences.headline(results.verdict, t), sentences.stand_in(results.verdict, t))))
+
+
+def _verdict(results: Results, t: Texts) -> list[str]:
+    return [
+        f"**{_headline(results, t)}**",
+        *_bullets(sentences.reasons(results.verdict, t)),
+        f"{t('report.changes')}:",
+        *_bullets(sentences.changes(results.verdict, t)),
+    ]
+
+
+def _training(results: Results, t: Texts) -> list[str]:
+    found = [" ".join(sentences.finding(finding, t)) for finding in results.audit if finding.level != "info"]
+    named = [f"{finding.recipe}: {words}" for finding, words in zip(results.audit, found, strict=False)]
+    return [*_table(tables.trials(results, t)), *_bullets(named)]
+
+
+def _answers(results: Results, t: Texts) -> list[str]:
+    parts = [f"## {t('report.answers.caption')}"]
+    for question in answers.shown(results.questions):
+        parts += [f"### {inert(question.text)}", f"- **{t('report.expected')}**: {inert(question.expected)}"]
+        parts += [_answer(answer, t) for answer in question.answers if answer.label in MAIN_ARMS]
+    return parts
+
+
+def _answer(answer: ArmAnswer, t: Texts) -> str:
+    marks = ", ".join(_mark(value, t) for value in answers.values(answer))
+    text = inert(answer.text[: answers.SHOWN_CHARACTERS]) or t("report.answers.none")
+    return f"- **{arm_name(answer.label, t)}**: {text}  \n  {marks}"
+
+
+def _mark(value: answers.Value, t: Texts) -> str:
+    instead = f" ({t('report.instead_of', expected=inert(value.instead_of))})" if value.instead_of else ""
+    return f"{answers.SIGNS[value.mark]} {t(f'report.mark.{value.mark}')} {inert(value.text)}{instead}"
+
+
+def _table(table: tables.Table) -> list[str]:
+    if not table.rows:
+        return []
+    lines = [table.head, ["---"] * len(table.head), *table.rows]
+    return [f"## {table.caption}", "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)]
+
+
+def _cell(text: str) -> str:
+    return text if text == "---" else inert(text)
+
+
+def _bullets(items: Iterable[str]) -> list[str]:
+    listed = "\n".join(f"- {item}" for item in items)
+    return [listed] if listed else []

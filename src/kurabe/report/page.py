@@ -1,0 +1,111 @@
+"""Results -> one HTML file: no script, no request, the page's style and charts inside.
+
+Knows no statistics and no sentences of its own; it places what `sentences`, `tables`, `answers` and `charts` make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from kurabe import charts
+from kurabe.charts import NARROW, WIDE
+from kurabe.report import answers, sentences, tables
+from kurabe.schema import ArmAnswer, QuestionResult, Results
+from kurabe.texts import Texts
+
+MAIN_ARMS = ("base", "prompt", "lora")  # side by side with the expected answer; the other arms below them
+
+
+class Cell(NamedTuple):
+    """One arm's answer as the page shows it."""
+
+    label: str
+    token: str
+    pieces: Sequence[answers.Piece]
+    groups: Sequence[tuple[answers.Mark, Sequence[answers.Value]]]
+    cut: bool
+
+
+class Row(NamedTuple):
+    """One question with the expected answer, the main arms and the others."""
+
+    question: QuestionResult
+    expected: Sequence[answers.Piece]
+    main: Sequence[Cell]
+    others: Sequence[Cell]
+
+
+def page(results: Results, t: Texts) -> str:
+    """The page as text. The same results give the same bytes."""
+    return _template().render(
+        t=t,
+        results=results,
+        signs=answers.SIGNS,
+        headline=sentences.headline(results.verdict, t),
+        stand_in=sentences.stand_in(results.verdict, t),
+        reasons=sentences.reasons(results.verdict, t),
+        changes=sentences.changes(results.verdict, t),
+        notes=[sentences.sentence(note, t) for note in results.notes],
+        command=sentences.command(results),
+        charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention")},
+        tables={name: getattr(tables, name)(results, t) for name in _TABLES},
+        findings=_findings(results, t),
+        rows=[_row(question, results, t) for question in answers.shown(results.questions)],
+        counted={"questions": len([q for q in results.questions if q.probe == "held_out"])},
+    )
+
+
+_TABLES = ("arms", "differences", "trials", "retention", "costs", "settings", "provenance")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("kurabe.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("report.html")
+
+
+def _drawn(name: str, results: Results, t: Texts) -> tuple[Markup, Markup] | None:
+    """A chart for a wide and for a narrow column. Its words went through Vega's own escaping."""
+    draw = getattr(charts, name)
+    wide, narrow = draw(results, t, WIDE), draw(results, t, NARROW)
+    return (Markup(wide), Markup(narrow)) if wide and narrow else None
+
+
+def _findings(results: Results, t: Texts) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """(recipe, [(level, what, why)]) for every recipe that was trained, also where nothing was found."""
+    return [
+        (trial.recipe, [(f.level, *sentences.finding(f, t)) for f in results.audit if f.recipe == trial.recipe])
+        for trial in results.trials
+    ]
+
+
+def _row(question: QuestionResult, results: Results, t: Texts) -> Row:
+    cells = {answer.label: _cell(answer, results, t) for answer in question.answers}
+    return Row(
+        question=question,
+        expected=answers.expected_pieces(question),
+        main=[cells[label] for label in MAIN_ARMS if label in cells],
+        others=[cell for label, cell in cells.items() if label not in MAIN_ARMS],
+    )
+
+
+def _cell(answer: ArmAnswer, results: Results, t: Texts) -> Cell:
+    arm = next(arm.arm for arm in results.arms if arm.label == answer.label)
+    listed = groupby(answers.values(answer), key=lambda value: value.mark)
+    groups: list[Any] = [(mark, list(values)) for mark, values in listed]
+    return Cell(
+        label=charts.arm_name(answer.label, t),
+        token=charts.colour_token(answer.label, arm),
+        pieces=answers.pieces(answer),
+        groups=groups,
+        cut=answer.finish == "length",
+    )

@@ -1,0 +1,179 @@
+"""Results -> tables of ready cells, the same ones for the HTML page and for Markdown.
+
+Knows no markup. Numbers are written here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from kurabe import texts
+from kurabe.charts import arm_name
+from kurabe.schema import ArmResult, CostEstimate, Estimate, Results
+from kurabe.texts import Texts
+
+
+class Table(NamedTuple):
+    """A caption, column heads, rows whose first cell names the row."""
+
+    id: str
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def arms(results: Results, t: Texts) -> Table:
+    """Recall and everything that stands beside it, one row per arm."""
+    return _table(t, "arms", [_arm_row(arm, t) for arm in results.arms])
+
+
+def differences(results: Results, t: Texts) -> Table:
+    """Paired differences with the smallest one that the data could have shown."""
+    rows = [
+        (
+            t("report.minus", label=arm_name(d.label, t), other=arm_name(d.other, t)),
+            texts.points(d.estimate.value),
+            _points_range(d.estimate, t),
+            texts.points(d.smallest_detectable).lstrip("+"),
+            texts.count(d.estimate.n),
+        )
+        for d in results.differences
+    ]
+    return _table(t, "differences", rows)
+
+
+def trials(results: Results, t: Texts) -> Table:
+    """What was trained, by which numbers."""
+    rows = [
+        (
+            trial.recipe,
+            texts.count(trial.steps),
+            f"{trial.epochs:g}",
+            texts.count(trial.samples),
+            str(trial.rank),
+            texts.rate(trial.rate),
+            texts.count(trial.trainable),
+            texts.percent(trial.trainable / results.model.parameters, 1),
+        )
+        for trial in results.trials
+    ]
+    return _table(t, "trials", rows)
+
+
+def retention(results: Results, t: Texts) -> Table:
+    """Of what was right before tuning, what is still right."""
+    rows = [
+        (
+            t(f"report.probe.{r.probe}"),
+            r.recipe,
+            texts.count(r.asked),
+            texts.count(r.right_before),
+            _value(r.kept, t),
+        )
+        for r in results.retention
+    ]
+    return _table(t, "retention", rows)
+
+
+def costs(results: Results, t: Texts) -> Table:
+    """Preparation once, then what each answer takes. Columns without any number are left out."""
+    currency = (results.settings.get("prices") or {}).get("currency", "")
+    rows = [_cost_row(cost, t, currency) for cost in results.costs]
+    table = _table(t, "costs", rows)
+    kept = [k for k in range(len(table.head)) if k == 0 or any(row[k] not in ("", "–") for row in table.rows)]
+    return table._replace(
+        head=tuple(table.head[k] for k in kept), rows=tuple(tuple(row[k] for k in kept) for row in table.rows)
+    )
+
+
+def settings(results: Results, t: Texts) -> Table:
+    """Every setting of the run."""
+    rows = [(name, _setting(value)) for name, value in results.settings.items()]
+    return _table(t, "settings", rows)
+
+
+def provenance(results: Results, t: Texts) -> Table:
+    """Which data, which model, which machine."""
+    model, origin = results.model, results.provenance
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(origin.libraries.items()))
+    shape = t("report.shape", hidden=model.hidden, layers=model.layers, context=texts.count(model.context))
+    rows = [
+        ("run", results.run),
+        ("created", results.created),
+        ("data", results.data),
+        ("data_sha256", origin.data_sha256),
+        ("model", f"{model.name} ({model.family}, {texts.count(model.parameters)})"),
+        ("shape", shape),
+        ("model_sha256", model.sha256),
+        ("device", f"{model.device}, {model.dtype}, {model.threads}"),
+        ("machine", f"{origin.processor}, {origin.cores}, {texts.size(origin.memory)}, {origin.platform}"),
+        ("software", f"kurabe {origin.kurabe}, Python {origin.python}, {libraries}"),
+        ("commit", origin.commit),
+        ("seconds", ", ".join(f"{t(f'report.stage.{k}')} {texts.seconds(v)}" for k, v in results.seconds.items())),
+    ]
+    return _table(t, "provenance", [(t(f"report.provenance.{name}"), value) for name, value in rows if value])
+
+
+# --- rows and cells --------------------------------------------------------------------------------------------
+
+
+def _arm_row(arm: ArmResult, t: Texts) -> tuple[str, ...]:
+    return (
+        arm_name(arm.label, t),
+        _value(arm.recall, t),
+        texts.percent(arm.trained.value),
+        texts.percent(arm.wrong.value),
+        _number(arm.extra.value, 2),
+        *(texts.count(arm.outcomes.get(status, 0)) for status in ("missing", "refused")),
+        texts.count(arm.cut),
+        texts.count(arm.unscored),
+        t("report.examples_answers", examples=arm.recall.n, answers=arm.answers),
+    )
+
+
+def _cost_row(cost: CostEstimate, t: Texts, currency: str) -> tuple[str, ...]:
+    prepared = cost.preparation_tokens > 0
+    return (
+        arm_name(cost.label, t),
+        texts.seconds(cost.preparation_seconds) if prepared else "–",
+        texts.count(cost.preparation_tokens) if prepared else "–",
+        texts.count(cost.prompt_tokens),
+        texts.count(cost.cached_tokens),
+        texts.count(cost.new_tokens),
+        f"{cost.seconds_per_answer:.2f} s",
+        texts.size(cost.peak_memory) if cost.peak_memory else "–",
+        "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip(),
+        "–" if cost.break_even is None else t("report.questions", questions=texts.count(cost.break_even)),
+    )
+
+
+def _table(t: Texts, name: str, rows: Sequence[tuple[str, ...]]) -> Table:
+    width = max((len(row) for row in rows), default=0)
+    head = tuple(t(f"report.{name}.{number}") for number in range(1, width + 1))
+    return Table(name, t(f"report.{name}.caption"), head, tuple(rows))
+
+
+def _value(estimate: Estimate, t: Texts) -> str:
+    """A share with its interval: "98 % (70–100 %)"."""
+    span = texts.interval(estimate.low, estimate.high)
+    return texts.percent(estimate.value) + (t("charts.range", interval=span) if span else "")
+
+
+def _points_range(estimate: Estimate, t: Texts) -> str:
+    if estimate.low is None:
+        return t("report.no_interval")
+    return t("report.from_to", low=texts.points(estimate.low), high=texts.points(estimate.high))
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _setting(value: Any) -> str:
+    """A setting's value as the user would write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_setting(part)}" for name, part in value.items() if part is not None)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(part) for part in value)
+    return "–" if value is None else str(value)
