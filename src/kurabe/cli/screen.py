@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kurabe.errors import DataError, UserError
-from kurabe.schema import SCHEMA_VERSION, Record, Status
+from kurabe.schema import SCHEMA_VERSION, Record
 from kurabe.texts import Texts
 
 # Control characters of both sets, line and paragraph separators, and every mark that turns the reading direction.
@@ -27,11 +27,8 @@ _PLAIN = {
     "·": "-", "•": "*", "’": "'", "‘": "'", "“": '"', "”": '"', "±": "+-", "�": "?", "​": "",
     "▁": "_", "▂": ".", "▃": "-", "▄": "=", "▅": "+", "▆": "*", "▇": "%", "█": "#",
 }  # fmt: skip
-SIGNS: dict[Status, str] = {"right": "✓", "wrong": "✗", "missing": "–", "refused": "∅", "unscored": "?"}
-STYLES: dict[Status, str] = {
-    "right": "green", "wrong": "bold red", "missing": "yellow", "refused": "yellow", "unscored": "magenta",
-}  # fmt: skip
 PROBLEMS_SHOWN = 20
+LABEL = 10  # width of the labels before a line of talk
 
 
 def plain(text: str) -> str:
@@ -62,9 +59,18 @@ class Screen:
         if not self.quiet:
             self.err.print(text if isinstance(text, Text) else Text(text, style=style))
 
+    def say_beside(self, label: str, words: str) -> None:
+        """Talk with a label before it; the words stay to the right of the label."""
+        if not self.quiet:
+            self.err.print(hanging(Text(label.ljust(LABEL), style="cyan"), Text(words)))
+
     def show(self, renderable: Any = "", style: str = "") -> None:
         """A piece of the answer, for a reader."""
         self.out.print(Text(renderable, style=style) if isinstance(renderable, str) else renderable)
+
+    def show_beside(self, label: str, words: str) -> None:
+        """A piece of the answer with a label before it."""
+        self.out.print(hanging(Text(label.ljust(LABEL), style="cyan"), Text(words)))
 
     def data(self, value: Record | dict[str, Any] | list[Any]) -> None:
         """The answer as one JSON document."""

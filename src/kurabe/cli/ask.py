@@ -1,0 +1,42 @@
+"""`kurabe ask`: put a question to the arms of a run. Nothing is stored.
+
+Knows no model: the run's own weights and adapters answer.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from kurabe.cli.screen import Screen
+
+
+def command(
+    screen: "Screen",
+    run: Annotated[str, typer.Argument(help="cli.which_run")],
+    question: Annotated[str, typer.Argument(help="cli.ask.question")],
+    arm: Annotated[list[str] | None, typer.Option(help="cli.ask.arm")] = None,
+    runs: Annotated[Path, typer.Option(help="settings.runs")] = Path("runs"),
+) -> None:
+    from rich.text import Text
+
+    from kurabe import experiment
+    from kurabe.charts import arm_name
+    from kurabe.cli.find import find_run
+    from kurabe.cli.screen import hanging, plain
+    from kurabe.runs import RunFolder
+
+    folder = find_run(run, runs)
+    info = RunFolder.open(folder).info()
+    if info.model.stand_in:
+        screen.say(screen.t("verdict.stand_in"), style="yellow")
+    answers = experiment.ask(folder, question, arm or None)
+    if screen.json:
+        screen.data([answer.model_dump(mode="json") for answer in answers])
+        return
+    recipes = {trial.trial: trial.recipe for trial in info.trials}
+    for answer in answers:
+        further = f" ({recipes[answer.key.trial]})" if answer.key.trial > 1 else ""
+        words = plain(answer.text) if answer.finish != "error" else screen.t("cli.answers.none")
+        screen.show(hanging(Text(arm_name(answer.key.arm + further, screen.t), style="cyan"), Text(words)))

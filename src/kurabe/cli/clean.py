@@ -1,0 +1,67 @@
+"""`kurabe clean`: list the runs with their sizes and delete those that are named, or all, after asking.
+
+Knows no result. It deletes folders that hold a run of kurabe's, and no others.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from kurabe.cli.screen import Screen
+
+
+def command(
+    screen: "Screen",
+    run: Annotated[list[str] | None, typer.Argument(help="cli.clean.run", metavar="[RUN]...")] = None,
+    runs: Annotated[Path, typer.Option(help="settings.runs")] = Path("runs"),
+    yes: Annotated[bool, typer.Option("--yes", help="cli.clean.yes")] = False,
+) -> None:
+    from kurabe import texts
+    from kurabe.cli.find import find_run, run_folders
+
+    t = screen.t
+    folders = [find_run(name, runs) for name in run] if run else run_folders(runs)
+    sizes = {folder: size_of(folder) for folder in dict.fromkeys(folders)}
+    for folder, size in sizes.items():
+        screen.say(f"{texts.size(size):>8}  {folder}")
+    deleted = []
+    if sizes and (yes or agreed(screen, t("cli.clean.ask", count=len(sizes), size=texts.size(sum(sizes.values()))))):
+        deleted = [folder for folder in sizes if delete(folder, screen)]
+    if screen.json:
+        rows = [{"run": str(f), "bytes": size, "deleted": f in deleted} for f, size in sizes.items()]
+        screen.data({"version": 1, "runs": rows})
+    elif deleted:
+        screen.show(t("cli.clean.deleted", count=len(deleted), size=texts.size(sum(sizes[f] for f in deleted))))
+    else:
+        screen.show(t("cli.clean.none") if not sizes else t("cli.clean.kept"))
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def agreed(screen: "Screen", question: str) -> bool:
+    """A yes from somebody who can be asked: where stdin is no terminal, nobody is."""
+    if not sys.stdin.isatty():
+        screen.say(screen.t("cli.clean.say_yes"))
+        return False
+    return typer.confirm(question, err=True)
+
+
+def delete(folder: Path, screen: "Screen") -> bool:
+    """Delete one run; one that is being worked in stays."""
+    from kurabe.errors import BusyError
+    from kurabe.storage import FolderLock
+
+    try:
+        FolderLock(folder).release()
+    except BusyError as error:
+        screen.error(error)
+        return False
+    shutil.rmtree(folder)
+    return True

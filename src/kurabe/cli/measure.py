@@ -1,0 +1,72 @@
+"""Work on a run with somebody watching: events on stderr, results on stdout, the exit code from the same object.
+
+Knows no step of the work. `run`, `demo` and `resume` differ only in how they begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import typer
+
+from kurabe import experiment, runs
+from kurabe.cli.follow import Follower
+from kurabe.cli.output import REPORT, write_report
+from kurabe.cli.screen import Screen
+from kurabe.cli.summary import show_results
+from kurabe.errors import EXIT_CANNOT_TELL, EXIT_GATE, EXIT_OK, InterruptedRun
+from kurabe.events import Emit
+from kurabe.model import Backend
+from kurabe.schema import Results
+from kurabe.settings import RunSettings
+
+CHOSEN_ARM = {"prompt": "prompt", "fine-tune": "lora", "both": "lora+prompt", "retrieve": "ceiling"}
+
+
+def measure(screen: Screen, data: Path, settings: RunSettings, backend: Backend | None = None) -> tuple[Results, Path]:
+    """A new run on `data`; the results and the run's folder."""
+    name = settings.name or runs.new_name(Path(settings.runs), data.name, datetime.now(timezone.utc).astimezone())
+    settings = settings.model_copy(update={"name": name})
+    folder = Path(settings.runs) / name
+    return follow(screen, folder, lambda emit: experiment.run(data, settings, emit=emit, backend=backend)), folder
+
+
+def follow(screen: Screen, folder: Path, work: Callable[[Emit], Results]) -> Results:
+    """`work` under a listener. Ctrl-C pressed twice ends it at once; what was stored is stored."""
+    try:
+        with Follower(screen, folder) as listener:
+            return work(listener)
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            "The run was stopped at once; the answers and adapters stored so far are kept.",
+            where=str(folder),
+            fix=f"kurabe resume {folder}",
+        ) from None
+
+
+def finish(
+    screen: Screen, results: Results, folder: Path, *, gate: bool = False, fail_under: float | None = None
+) -> None:
+    """Store the report, show the results, and end with the exit code that they ask for."""
+    report = write_report(results, folder / REPORT, screen.t.language)
+    if screen.json:
+        screen.data(results)
+    else:
+        show_results(screen, results, folder, report)
+    code = exit_code(results, gate=gate, fail_under=fail_under)
+    if code != EXIT_OK:
+        raise typer.Exit(code)
+
+
+def exit_code(results: Results, *, gate: bool, fail_under: float | None) -> int:
+    """0 for a finished run; with a gate, 6 where there is no verdict and 7 where the chosen arm recalls too little."""
+    if not gate and fail_under is None:
+        return EXIT_OK
+    choice = results.verdict.choice
+    if choice == "cannot-tell":
+        return EXIT_CANNOT_TELL
+    recall = next((a.recall.value for a in results.arms if a.label == CHOSEN_ARM[choice]), None)
+    missed = fail_under is not None and (recall is None or recall * 100 < fail_under)
+    return EXIT_GATE if missed else EXIT_OK

@@ -1,0 +1,47 @@
+"""Files that a command writes for the user: a run's report, and what `--out` names.
+
+Knows no content. What exists is never overwritten, apart from a run's own report, which can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kurabe.errors import MissingError, SettingsError
+from kurabe.report import render
+from kurabe.schema import Results
+
+REPORT = "report.html"
+
+
+def write_report(results: Results, path: Path, language: str) -> Path:
+    """The run's own report, replaced as a whole."""
+    whole = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        whole.write_text(render(results, "html", language), encoding="utf-8")
+        os.replace(whole, path)
+    except OSError as error:
+        whole.unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
+    return path
+
+
+def write_new(path: Path, text: str) -> None:
+    """A file that did not exist before, with the bytes of `text`."""
+    try:
+        with path.open("x", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise SettingsError(
+            "The file exists; nothing is overwritten.", where=str(path), fix="Choose another --out."
+        ) from None
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> MissingError:
+    return MissingError(
+        "The file cannot be written.", where=str(path), why=error.strerror or str(error),
+        fix="Choose a place that you may write to with --out.",
+    )  # fmt: skip
