@@ -227,6 +227,8 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+# A string, or a constant outside of strings.
+_TOKEN = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"|(?P<constant>NaN|-?Infinity)')
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_twins)
 
 
@@ -239,8 +241,8 @@ def _decode(text: str, at: int) -> tuple[Any, int]:
     except RecursionError:
         raise _NotJson("too-deep", "Its values are nested too deeply.", at) from None
     except _NotJson as fault:  # the decoder does not say where
-        mark = fault.values["name"] if fault.key == "nan" else json.dumps(fault.values["name"], ensure_ascii=False)
-        fault.at = max(at, text.find(mark, at))
+        group, name = ("constant" if fault.key == "nan" else "text"), fault.values["name"]
+        fault.at = next((match.start() for match in _TOKEN.finditer(text, at) if match[group] == name), at)
         raise
     except ValueError as error:  # a number of thousands of digits
         raise _NotJson("not-json", str(error), at, detail=str(error).split(";")[0]) from None

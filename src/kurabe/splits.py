@@ -56,14 +56,14 @@ def find_leaks(examples: Sequence[Example]) -> tuple[Pair, ...]:
     trained = {normal(text): (example, text) for example in examples for text in _training(example)}
     leaks = []
     for example in examples:
-        own = [(f" {normal(text)} ", text) for text in _training(example)]
+        own = [(normal(text), text) for text in _training(example)]
         for text in example.texts("held_out"):
             key = normal(text)
             if key in trained:
                 leaks.append(_pair(text, example, trained[key][1], trained[key][0]))
                 continue
             # "Hello, <held-out>" in training shows the model the held-out wording.
-            wrapped = next((other for words, other in own if _most_of(key, words)), None)
+            wrapped = next((other for text_key, other in own if _most_of(key, text_key)), None)
             if wrapped is not None:
                 leaks.append(_pair(text, example, wrapped, example))
     return tuple(leaks)
@@ -158,10 +158,14 @@ def _pair(held_out: str, example: Example, trained: str, other: Example) -> Pair
     )
 
 
-def _most_of(key: str, padded: str) -> bool:
-    """Whether `key` stands in the other normal form and makes up most of it."""
-    inside = f" {key} " in padded if " " in key else key in padded
-    return inside and len(key) >= 0.6 * (len(padded) - 2)
+def _most_of(key: str, other: str) -> bool:
+    """Whether one normal form stands inside the other and makes up most of it. Of short ones that says nothing: "is
+    parking free" stands in "when is parking free" and asks something else."""
+    words = " " in key
+    if len(key.split()) < 5 if words else len(key) < 10:
+        return False
+    inside = f" {key} " in f" {other} " if words else key in other
+    return inside and len(key) >= 0.6 * len(other)
 
 
 def _tokens(text: str) -> frozenset[str]:

@@ -29,7 +29,13 @@ _VERB = (
 _PREDICATE = (
     r"(?:open|closed|free|available|possible|included|allowed|permitted|(?:wheelchair )?accessible|located|valid|due|"
     r"ready|required|necessary|needed|safe|covered|delivered|shipped|refunded|refundable|returnable|transferable|"
-    r"waterproof|accepted|offered|charged|calculated|paid|held|busy|mandatory|insured|suitable|welcome|reserved|over)"
+    r"waterproof|accepted|offered|charged|calculated|paid|held|busy|mandatory|insured|suitable|welcome|reserved|over|done|"
+    r"finished|full|empty|crowded|quiet|warm|staffed|situated|based|cheap|cheaper|cheapest|served|taught|shown|given)"
+)
+# What may stand behind such a predicate; a noun there would make it a part of the phrase ("the next free room").
+_BEHIND = (
+    r"(?: (?:to|for|on|in|at|during|from|until|till|after|before|by|with|without|within|of|if|when|today|tomorrow|now|"
+    r"every|each|all|this|here|there|yet|again|over|between|under|as) ?.*)?"
 )
 _CAN = r"(?:can|could|may|should|must|will|would)"
 _AUXILIARY = r"(?:is|are|am|do|does|did|can|could|may|should|must|will|would|has|have)"
@@ -97,7 +103,7 @@ def _special(text: str) -> Iterator[Shape]:
 def _is_topic(x: str) -> bool:
     """Whether `x` is surely one noun phrase, so that "about x" is good English."""
     words = x.split()
-    if not words or re.fullmatch(_LOOSE_END, words[-1], re.I) or _NOT_A_TOPIC.search(x) or len(words) > 12:
+    if not words or re.fullmatch(rf"{_LOOSE_END}|\w+ed", words[-1], re.I) or _NOT_A_TOPIC.search(x) or len(words) > 12:
         return False
     # "the museum charging for" is a clause, "the cost of parking" and "the opening hours" are not.
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
@@ -109,7 +115,11 @@ def _is_topic(x: str) -> bool:
 
 _BEFORE_ING = r"(?:of|for|on|about|in|by|with|to|from|the|an?|your|our|my|this|and|or|no|free)"
 _SOME_WORDS = r"[\w'&-]+"
-_NOUNS = rf"(?:{_DETERMINER} {_SOME_WORDS}(?: {_SOME_WORDS}){{0,6}}?|[a-z-]+(?: [a-z-]+){{0,3}}?)"
+_NO_NOUN = rf"(?!{_DETERMINER}\b|{_PRONOUN}\b|me\b|us\b|them\b|him\b|her\b|not\b)"
+_NOUNS = (
+    rf"(?:{_DETERMINER} {_SOME_WORDS}(?: {_NO_NOUN}{_SOME_WORDS}){{0,6}}?"
+    rf"|{_NO_NOUN}[a-z-]+(?: {_NO_NOUN}[a-z-]+){{0,3}}?)"
+)
 
 
 def _determined(x: str) -> bool:
@@ -172,7 +182,8 @@ _READERS = tuple(
         (r"am (?P<p>I) (?:allowed|able) to (?P<vp>.+)", lambda m: _action("may", m)),
         (r"is it (?:possible|allowed|okay|ok) to (?P<vp>.+)", lambda m: _action("may", m)),
         (r"(?:do (?P<p>I|we) (?:need|have) to|is it necessary to) (?P<vp>.+)", lambda m: _action("must", m)),
-        (r"(?:what (?:is|are)|what about|how about|tell me about|explain) (?P<x>.+)", _topic),
+        (r"(?:what (?:is|are)|what about|how about|tell me about|explain) (?P<x>.+?)(?: to me)?", _topic),
+        (r"(?:could|can|would|will) you (?:tell me(?: about)?|explain|describe) (?P<x>.+?)(?: to me)?", _topic),
     )
 )
 
@@ -197,7 +208,7 @@ def _head(match: re.Match[str]) -> str:
 def _with_pronoun(match: re.Match[str]) -> str:
     """can I park -> I can park; do you ship -> you ship; does it take -> it takes."""
     aux, subject, rest = match["aux"].lower(), match["subj"].lower(), match["rest"]
-    if subject == "you" and re.match(r"(?:please|tell|explain|help|show|send|give|let)\b", rest):
+    if subject == "you" and re.match(r"(?:please|tell|explain|describe|list|help|show|send|give|let)\b", rest):
         return ""  # a request, not a question
     if aux == "does":
         verb, _, tail = rest.partition(" ")
@@ -228,7 +239,9 @@ def _with_phrase(match: re.Match[str]) -> str:
     """where is the entrance for groups -> where the entrance for groups is."""
     x, word = match["np"], match["wh"].lower()
     alone = (
-        re.fullmatch(r"[\w-]+", x) and word in {"when", "where"} and x.lower() not in {"it", "there", "this", "that"}
+        re.fullmatch(r"[\w-]+", x)
+        and word in {"when", "where", "who"}
+        and x.lower() not in {"it", "there", "this", "that"}
     )
     return f"{_head(match)} {x} {match['be'].lower()}" if alone or (_determined(x) and _is_topic(x)) else ""
 
@@ -252,7 +265,7 @@ _CLAUSES = tuple(
             rf"(?:(?P<wh>{_WH}) )?(?P<aux>do|does|{_CAN}) (?P<np>{_NOUNS}) (?P<verb>be|{_VERB})(?P<rest> .+)?",
             _with_verb,
         ),
-        (rf"(?:(?P<wh>{_WH}) )?(?P<be>is|are) (?P<np>{_NOUNS}) (?P<rest>{_PREDICATE}(?: .+)?)", _with_predicate),
+        (rf"(?:(?P<wh>{_WH}) )?(?P<be>is|are) (?P<np>{_NOUNS}) (?P<rest>{_PREDICATE}{_BEHIND})", _with_predicate),
         (rf"(?:(?P<wh>{_WH}) )?(?P<be>has|have) (?P<np>{_NOUNS}) (?P<rest>{_DONE})", _with_predicate),
         (rf"(?P<wh>{_PLAIN_WH}) (?P<be>is|are) (?P<np>.+)", _with_phrase),
         (rf"(?:what|who) (?:is|are) {_PREDICATE}\b.*", _unchanged),

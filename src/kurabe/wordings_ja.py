@@ -17,7 +17,9 @@ class Shape(NamedTuple):
     slots: dict[str, str]
 
 
-_ASKING = r"(?:何|いくら|いつ|どこ|だれ|誰|どれ|どの|どちら|どんな|どう|なぜ|おいくら)"
+_ASKING = r"(?:何|いくら|いくつ|いつ|どこ|だれ|誰|どなた|どれ|どの|どちら|どんな|どう|なぜ|おいくら)"
+# What is asked of a topic, as a noun: 何時から何時まで, どのくらい, どんなもの.
+_ASKED = rf"{_ASKING}(?:[一-鿿ァ-ヶー0-9%％]|から|まで|くらい|ぐらい|ごろ|もの|こと|いう|{_ASKING})*"
 # Endings that all mean "how should I do it?".
 _GOOD = r"(?:よい|いい|良い)"
 _HOW = rf"(?:どうすれば|どうしたら|どのようにすれば){_GOOD}(?:です|でしょう)か"
@@ -84,7 +86,9 @@ def dictionary_form(stem: str) -> str:
 
 def _is_topic(x: str) -> bool:
     """Whether `x` is surely one noun phrase."""
-    return bool(x) and not re.search(r"[をがは、]|[てで]$|(?:ます|です|ました|たい|ので|から|まで|には|では)$", x)
+    return bool(x) and not re.search(
+        r"[をがは、]|[てでとにへも]$|(?:ます|です|ました|たい|ので|から|まで|には|では)$", x
+    )
 
 
 def _topic(match: re.Match[str]) -> Shape | None:
@@ -143,6 +147,8 @@ def _verb(match: re.Match[str]) -> Shape | None:
 def _predicate(match: re.Match[str]) -> Shape | None:
     """予約は必要ですか -> 予約は必要; an adjective in -i needs no な."""
     said = match["said"]
+    if said.endswith("何"):
+        return None  # 何か would be "something"
     if re.search(rf"{_ADJECTIVE}$", said):
         return _clause(said, said)
     return _clause(said, said + "な") if _NOUN_END.search(said) and re.search(r"[はがも]", said) else None
@@ -164,7 +170,7 @@ _READERS = tuple(
         (rf"(?P<x>.+?)(?:方法|手順|やり方|仕方)(?:を|について|は){_TELL}?", _method),
         (rf"(?P<x>.+?)(?:について|に関して|のことを|を|が)、?{_TELL}", _topic),
         (rf"(?P<stem>.+?)たい{_WISH}", _wish),
-        (rf"(?P<x>.+?)(?:は|って)、?(?P<i>(?!どう[すしや]){_ASKING}[^はがを、]*?)(?:です|でしょう)か", _asked),
+        (rf"(?P<x>.+?)(?:は|って)、?(?P<i>{_ASKED})(?:です|でしょう)か", _asked),
         (r"(?P<x>.+?)は", _topic),
         (r"(?P<stem>.+?)ます(?:か|でしょうか)", _verb),
         (r"(?P<said>.+?)(?:です|でしょう)か", _predicate),
