@@ -39,6 +39,8 @@ from kurabe.schema import (
 REQUEST, INFO, EXAMPLES, WORDINGS = "request.json", "run.json", "examples.jsonl", "wordings.jsonl"
 QUESTIONS, PLAN, AUDIT, RESULTS = "questions.jsonl", "plan.jsonl", "audit.json", "results.json"
 ANSWERS, USAGE, EVENTS = "answers.jsonl", "usage.jsonl", "events.jsonl"
+# What a process that was killed before its first manifest can have left: a name that is still free.
+_BEGINNING = {storage.LOCK, storage.HOLDER, REQUEST, EXAMPLES, WORDINGS, ANSWERS, USAGE, EVENTS}
 R = TypeVar("R", bound=Record)
 
 
@@ -226,7 +228,7 @@ class RunWriter(RunFolder):
         with _folder_errors(path):
             path.mkdir(parents=True, exist_ok=True)
             present = {entry.name for entry in path.iterdir() if not entry.name.startswith(storage.STAGING)}
-        if not present <= {storage.LOCK, storage.HOLDER, ANSWERS, USAGE, EVENTS}:
+        if not present <= _BEGINNING:
             if storage.LOCK in present:
                 storage.FolderLock(path).release()  # a folder that is being worked in is busy, and says by whom
             raise SettingsError(

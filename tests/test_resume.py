@@ -1,0 +1,226 @@
+"""Kill a run at any moment and resume it: the results are those of a run that was not killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from killed_run import ROWS, backend, begin, settings, what_counts, write_data
+
+from kurabe import experiment, storage
+from kurabe.errors import BusyError, InterruptedRun, MissingError, StoppedError, TerminatedRun
+from kurabe.fake import FAKE_INFO, FakeBackend
+from kurabe.runs import RunFolder
+from kurabe.schema import Event
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+unix = pytest.mark.skipif(sys.platform == "win32", reason="no fork and no SIGKILL there")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What counts of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    begin(folder)
+    return what_counts(folder / "run")
+
+
+def kill_everywhere(folder: Path, every: int) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "everywhere", str(folder), str(every)],
+        check=True, capture_output=True, text=True, timeout=1200,
+    )  # fmt: skip
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@unix
+def test_killed_between_file_operations(tmp_path: Path) -> None:
+    found = kill_everywhere(tmp_path / "lab", 29)
+    assert found["bad"] == []
+    assert int(str(found["kills"])) >= 10
+
+
+@unix
+@pytest.mark.slow
+def test_killed_before_each_file_operation(tmp_path: Path) -> None:
+    found = kill_everywhere(tmp_path / "lab", 1)
+    assert found["bad"] == [] and found["kills"] == found["operations"]
+
+
+def kill_at_random(folder: Path, kills: int, seed: int) -> int:
+    """Start or resume the run in a process of its own and kill it after a random time, again and again."""
+    write_data(folder)
+    draw, killed = random.Random(seed), 0
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, str(SCRIPT), "resume", str(folder), "0.01"])
+        deadline = time.monotonic() + 60
+        while not (folder / "run" / "lock").exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 2.0))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+    subprocess.run([sys.executable, str(SCRIPT), "resume", str(folder)], check=True, timeout=120)
+    return killed
+
+
+@unix
+def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path, whole: dict[str, object]) -> None:
+    killed = kill_at_random(tmp_path, 10, seed=1)
+    assert what_counts(tmp_path / "run") == whole
+    assert killed >= 3, "the kills came too late to mean anything"
+
+
+@unix
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 7))
+def test_many_kills_at_random_moments_change_nothing(tmp_path: Path, whole: dict[str, object], seed: int) -> None:
+    kill_at_random(tmp_path, 20, seed)
+    assert what_counts(tmp_path / "run") == whole
+
+
+# --- stopped by a signal ---------------------------------------------------------------------------------------
+
+
+def interrupted(folder: Path, kind: str, number: int, times: int = 1) -> None:
+    """A run that gets a signal while it tells its first event of this kind."""
+    data, left = write_data(folder), times
+
+    def emit(event: Event) -> None:
+        nonlocal left
+        if event.kind == kind and left:
+            while left:
+                left -= 1
+                signal.raise_signal(number)
+
+    experiment.run(data, settings(folder), backend=backend(data), emit=emit)
+
+
+@pytest.mark.parametrize("kind", ["step", "batch", "trial", "plan"])
+@pytest.mark.parametrize(
+    ("number", "error", "code"), [(signal.SIGINT, InterruptedRun, 130), (signal.SIGTERM, TerminatedRun, 143)]
+)
+def test_once_stops_where_everything_is_stored(
+    tmp_path: Path, whole: dict[str, object], kind: str, number: int, error: type[StoppedError], code: int
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(error) as stopped:
+        interrupted(tmp_path, kind, number)
+    assert stopped.value.exit_code == code and "kurabe resume" in stopped.value.fix
+    assert signal.getsignal(number) == before
+    kinds = [event.kind for event in RunFolder.open(tmp_path / "run").events()]
+    assert kinds.count("step") <= 1, "it stops at the next step"
+    experiment.resume(tmp_path / "run", backend=backend(tmp_path / "data.jsonl"))
+    assert what_counts(tmp_path / "run") == whole
+
+
+def test_twice_stops_at_once_and_is_still_consistent(tmp_path: Path, whole: dict[str, object]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path, "step", signal.SIGINT, times=2)
+    experiment.resume(tmp_path / "run", backend=backend(tmp_path / "data.jsonl"))
+    assert what_counts(tmp_path / "run") == whole
+
+
+# --- stopped by the disk, the model, another run ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failing", ["answers.jsonl", "events.jsonl", "usage.jsonl", "adapters", "results.json"])
+def test_a_disk_that_fills_up_stops_the_run_and_space_lets_it_go_on(
+    tmp_path: Path, whole: dict[str, object], monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    full = OSError(28, "No space left on device")
+    real_write, real_sync = storage.write_all, storage.sync_file
+
+    def write_all(descriptor: int, content: bytes) -> None:
+        if failing in {"answers.jsonl": b'"finish"', "events.jsonl": b'"step"', "usage.jsonl": b'"unit"'} and (
+            {"answers.jsonl": b'"finish"', "events.jsonl": b'"step"', "usage.jsonl": b'"unit"'}[failing] in content
+        ):
+            raise full
+        real_write(descriptor, content)
+
+    def sync_file(path: Path) -> None:
+        if failing in path.parts:
+            raise full
+        real_sync(path)
+
+    data = write_data(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_all", write_all)
+        patch.setattr(storage, "sync_file", sync_file)
+        with pytest.raises(StoppedError) as stopped:
+            experiment.run(data, settings(tmp_path), backend=backend(data))
+    assert stopped.value.exit_code == 5 and str(tmp_path / "run") in stopped.value.fix
+    experiment.resume(tmp_path / "run", backend=backend(data))
+    assert what_counts(tmp_path / "run") == whole
+
+
+def test_a_disk_without_room_for_the_rest_is_told_before_the_work(
+    tmp_path: Path, whole: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_data(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(StoppedError) as stopped:
+        patch.setattr(storage, "free_space", lambda _: 1000)
+        experiment.run(data, settings(tmp_path), backend=backend(data))
+    assert "1,000 are free" in stopped.value.why
+    assert RunFolder.open(tmp_path / "run").answers() == ()
+    experiment.resume(tmp_path / "run", backend=backend(data))
+    assert what_counts(tmp_path / "run") == whole
+
+
+def test_a_damaged_adapter_is_trained_again(tmp_path: Path, whole: dict[str, object]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_until(tmp_path, lambda event: event.kind == "stage" and event.values["name"] == "answer")
+    (weights,) = (tmp_path / "run" / "adapters" / "1-fair").glob("*.safetensors")
+    weights.write_bytes(b"\0" * weights.stat().st_size)
+    experiment.resume(tmp_path / "run", backend=backend(tmp_path / "data.jsonl"))
+    folder = RunFolder.open(tmp_path / "run")
+    assert what_counts(tmp_path / "run") == whole
+    assert "audit.note.file-damaged" in [event.values.get("key") for event in folder.events()]
+
+
+def run_until(folder: Path, stop) -> None:  # type: ignore[no-untyped-def]
+    """A run that ends, as by a crash, at the first event that `stop` accepts."""
+    data = write_data(folder)
+
+    def emit(event: Event) -> None:
+        if stop(event):
+            raise KeyboardInterrupt
+
+    experiment.run(data, settings(folder), backend=backend(data), emit=emit)
+
+
+def test_another_model_is_refused_on_resume(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_until(tmp_path, lambda event: event.kind == "batch")
+    other = FakeBackend(info=FAKE_INFO.model_copy(update={"sha256": "f" * 64}))
+    with pytest.raises(MissingError) as error:
+        experiment.resume(tmp_path / "run", backend=other)
+    assert "ffffffffffff" in error.value.why
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    begin(tmp_path)
+    before = (tmp_path / "run" / "events.jsonl").read_bytes()
+    results = experiment.resume(tmp_path / "run", backend=FakeBackend(lambda _: "different"))
+    assert results == RunFolder.open(tmp_path / "run").results()
+    assert (tmp_path / "run" / "events.jsonl").read_bytes() == before
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    seen: list[BusyError] = []
+
+    def emit(event: Event) -> None:
+        if event.kind == "batch" and not seen:
+            with pytest.raises(BusyError) as error:
+                experiment.resume(tmp_path / "run", backend=backend(data))
+            seen.append(error.value)
+
+    experiment.run(data, settings(tmp_path), backend=backend(data), emit=emit)
+    assert seen and len(ROWS) == 8
