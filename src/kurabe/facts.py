@@ -8,8 +8,8 @@ Canonical values, by kind. N is a plain decimal ("6.99", "50"); a range is N-N.
     money       "USD 6.99", "JPY 500-1000"      ISO currency, amount in its main unit ("99 cents" is USD 0.99);
                                                 a bare $ is USD, a bare ¥ is JPY; "free" is no value
     duration    "14 day", "3-5 business_day"    the largest of day, hour, minute, second that keeps it whole (two weeks
-                "1 day", "90 minute", "1 year"  = 14 day, 24 hours = 1 day, 90 minutes), or of year, month; a month is not
-                                                30 days, and business days are not days
+                "1 day", "90 minute", "1 year"  are 14 day, 24 hours 1 day), or of year, month; a month is not 30 days,
+                                                and business days are not days
     percentage  "10", "10-20"                   2割5分 is 25, 半額 is 50
     count       "10 item", "180+ country"       "+" where more is said (180+, over 180, 10 or more, 10個以上)
     phone       "8005550199", "0312345678"      digits as dialled at home, "x12" for an extension
@@ -31,14 +31,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-from kurabe.addresses import find_addresses
-from kurabe.dates import find_dates, find_times
+from kurabe.addresses import dialled, find_addresses
+from kurabe.clocks import find_times
+from kurabe.counts import TABLE
+from kurabe.dates import find_dates
 from kurabe.errors import DataError
+from kurabe.halves import find_halves
+from kurabe.numerals import plain
+from kurabe.patterns import Pattern
 from kurabe.quantities import find_quantities
 from kurabe.schema import Fact, FactKind
 from kurabe.spans import Normal, Span, folded, normalise
 from kurabe.stance import is_refusal, language_of, leaning, opening
-from kurabe.units import TABLE
 
 __all__ = ["distinct", "find_facts", "is_refusal", "language_of", "named_facts", "same", "seek"]
 
@@ -97,42 +101,32 @@ def named_facts(values: Sequence[str | Mapping[str, Any]]) -> tuple[Fact, ...]:
 
 
 def seek(fact: Fact, text: str) -> Fact | None:
-    """An expected value that `find_facts` does not find blindly, looked for in an answer: names, codes in any case, a
-    yes or no in other words, a count without its noun. None where it is not there."""
-    if fact.kind in ("name", "code"):
-        return _seek_words(fact, text)
+    """An expected value that `find_facts` may not find blindly, looked for in an answer: names, codes in any case,
+    phone numbers of any length, a yes or no in other words, a count without its noun, an amount with cents without its
+    currency. None where it is not there; for yes_no the fact that is returned may say the opposite."""
+    if fact.kind in ("name", "code", "url"):
+        return _seek_pattern(fact, text, _words_pattern(fact))
+    if fact.kind == "phone":
+        return _seek_pattern(fact, text, r"(?<![0-9])" + r"[ .()-]{0,2}".join(fact.value) + r"(?![0-9])")
     normal = normalise(text)
     if fact.kind == "yes_no":
         said = leaning(normal.text)
-        return None if not said else next(_facts(text, normal, [Span("yes_no", *said)]))
-    if fact.kind == "count":
-        number = fact.value.split(" ")[0].rstrip("+")
-        bare = (span for span in find_quantities(normal.text)[1] if span.value == number)
-        return next(_facts(text, normal, bare), None)
-    return None
+        return next(_facts(text, normal, [Span("yes_no", *said)])) if said else None
+    return _seek_number(fact, text, normal)
 
 
 # --- finding ---------------------------------------------------------------------------------------------------
 
-_HALF = re.compile(
-    r"\b(?:half(?: of)? an? (?P<unit>hour|day|year)|(?P<quarter>(?:a )?quarter of an hour)|(?P<price>half[ -](?:price|off)))\b"
-    r"|(?P<more>\ban? (?P<base>hour|day|week|month|year) and a half)\b"
-    r"|\b(?:within|in|for|takes?|about|after|than|up to|at least|at most|under|over|only|lasts?|approximately|roughly|around"
-    r"|need|needs|allow|is|next|last|every|to)\s(?P<one>an?\s(?P<single>hour|day|week|month|year|fortnight|business day|working day))(?![A-Za-z-])"
-    r"|(?P<hangaku>半額)|(?P<hantoshi>半年間?)(?!度)|(?P<hannichi>半日)",
-    re.ASCII | re.IGNORECASE,
-)
-_HALVES = {"hour": "30 minute", "day": "12 hour", "year": "6 month"}
-_MORE_HALVES = {"hour": "90 minute", "day": "36 hour", "week": "252 hour", "month": "1.5 month", "year": "18 month"}
-_ONES = {
-    "hour": "1 hour", "day": "1 day", "week": "7 day", "month": "1 month", "year": "1 year", "fortnight": "14 day",
-    "business day": "1 business_day", "working day": "1 business_day",
-}  # fmt: skip
-
 
 def _spans(text: str) -> list[Span]:
     """All readings of a normalised text, overlaps resolved, in order."""
-    readings = [*find_addresses(text), *find_dates(text), *find_times(text), *_halves(text), *find_quantities(text)[0]]
+    readings = [
+        *find_addresses(text),
+        *find_dates(text),
+        *find_times(text),
+        *find_halves(text),
+        *find_quantities(text).spans,
+    ]
     taken = bytearray(len(text))
     chosen: list[Span] = []
     for span in sorted(readings, key=lambda s: (s.start - s.end, s.start)):  # the sort is stable: order breaks ties
@@ -149,23 +143,6 @@ def _facts(text: str, normal: Normal, spans: Iterable[Span]) -> Iterator[Fact]:
     for span in spans:
         start, end = normal.original(span.start, span.end)
         yield Fact(kind=span.kind, value=span.value, text=text[start:end], start=start, end=end)
-
-
-def _halves(text: str) -> Iterator[Span]:
-    """Lengths without a number: half an hour, within a week, an hour and a half, 半日; and half price."""
-    for match in _HALF.finditer(text):
-        get = match.groupdict()
-        if get["price"] or get["hangaku"]:
-            yield Span("percentage", "50", *match.span())
-        elif get["one"]:
-            yield Span("duration", _ONES[get["single"].lower()], *match.span("one"))
-        elif get["more"]:
-            yield Span("duration", _MORE_HALVES[get["base"].lower()], *match.span("more"))
-        elif get["quarter"]:
-            yield Span("duration", "15 minute", *match.span())
-        else:
-            unit = (get["unit"] or ("year" if get["hantoshi"] else "day")).lower()
-            yield Span("duration", _HALVES[unit], *match.span())
 
 
 # --- comparing -------------------------------------------------------------------------------------------------
@@ -202,63 +179,74 @@ def _named_string(value: str) -> tuple[Fact, ...]:
     return (Fact(kind="name", value=folded(value), text=value),)
 
 
-_BARE = {"percentage": re.compile(r"[0-9]+(\.[0-9]+)?(-[0-9]+(\.[0-9]+)?)?"), "count": re.compile(r"[0-9]+\+?")}
+# Canonical values that no text would hold, but a row may name.
+_ONE_DATE = r"(?:[0-9]{4}(?:-[0-9]{2}){0,2}|--[0-9]{2}(?:-[0-9]{2})?|---[0-9]{2}|[a-z]{3,6}day(?:-[a-z]{3,6}day)?)"
+_CANONICAL = {
+    "percentage": Pattern(r"[0-9]+(?:\.[0-9]+)?(?:-[0-9]+(?:\.[0-9]+)?)?"),
+    "count": Pattern(r"[0-9]+\+?"),
+    "date": Pattern(rf"{_ONE_DATE}(?:/{_ONE_DATE})?"),
+}
 
 
-def _named_kind(value: Mapping[str, Any]) -> Fact:
-    kind, text = value.get("kind"), value.get("value")
-    if kind not in KINDS or set(value) - {"kind", "value"}:
-        raise DataError(f"There is no fact kind {kind!r}." if kind not in KINDS else "A fact has a kind and a value only.",
-                        fix="Known kinds: " + ", ".join(KINDS) + ".")  # fmt: skip
-    if not isinstance(text, str | int | float) or isinstance(text, bool) and kind != "yes_no" or not folded(str(text)):
-        raise DataError(f"The value of a {kind} fact is missing.", fix='Write {"kind": ..., "value": ...}.')
-    text = ("yes" if text else "no") if isinstance(text, bool) else str(text)
-    if kind == "name":
-        return Fact(kind="name", value=folded(text), text=text)
-    if kind == "code":
-        return Fact(kind="code", value=_code(text), text=text)
-    if kind in _BARE and _BARE[kind].fullmatch(folded(text)):
-        return Fact(kind=kind, value=folded(text), text=text)
-    found: tuple[Fact, ...]
-    if kind == "yes_no":
-        said = opening(normalise(text).text)
-        found = (Fact(kind="yes_no", value=said[0], text=text),) if said else ()
-    else:
-        normal = normalise(text)
-        found = tuple(fact for fact in _facts(text, normal, _spans(normal.text)) if fact.kind == kind)
-        if not found and kind == "date":
-            found = tuple(
-                Fact(kind=kind, value=folded(text), text=text) for _ in [0] if _CANONICAL_DATE.fullmatch(folded(text))
-            )
+def _named_kind(given: Mapping[str, Any]) -> Fact:
+    kind, value = given.get("kind"), given.get("value")
+    if kind not in KINDS:
+        raise DataError(f"There is no fact kind {kind!r}.", fix="Known kinds: " + ", ".join(KINDS) + ".")
+    if isinstance(value, bool) and kind == "yes_no":
+        value = "yes" if value else "no"
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not folded(str(value)):
+        raise DataError(f"The value of a {kind} fact is missing.", fix=f'Write {{"kind": "{kind}", "value": ...}}.')
+    text = str(value)
+    found = [span.value for span in _spans(normalise(text).text) if span.kind == kind] or _verbatim(kind, text)
     if len(found) != 1:
         raise DataError(f"{text!r} is not one {kind}.", fix="Write one value as it stands in an answer.")
-    return found[0].model_copy(update={"text": text})
+    return Fact(kind=kind, value=found[0], text=text)
 
 
-_ONE_DATE = r"(?:[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?|--[0-9]{2}(?:-[0-9]{2})?|---[0-9]{2}|[a-z]+day(?:-[a-z]+day)?)"
-_CANONICAL_DATE = re.compile(rf"{_ONE_DATE}(?:/{_ONE_DATE})?")
+def _verbatim(kind: str, text: str) -> list[str]:
+    """The value of a kind that may look like anything, or that was given in its canonical form."""
+    if kind in ("name", "url"):
+        return [folded(text)]
+    if kind == "code":
+        return [folded(text).upper()]
+    if kind == "phone":
+        digits = dialled(normalise(text).text.strip())
+        return [digits] if len(digits) >= 2 else []
+    pattern = _CANONICAL.get(kind)
+    return [folded(text)] if pattern and pattern.fullmatch(folded(text)) else []
 
 
 # --- seeking ---------------------------------------------------------------------------------------------------
 
-_CJK = re.compile(r"[\u3041-\u30ff\u3400-\u9fff]")
+_CJK = Pattern(r"[\u3041-\u30ff\u3400-\u9fff]")
+_PLURAL = Pattern(r".{2,}[^s]s$")
 
 
-def _code(text: str) -> str:
-    return normalise(text).text.strip().upper()
-
-
-def _seek_words(fact: Fact, text: str) -> Fact | None:
-    """Whole words, white space and case aside; in Japanese, which has no words to see, any place."""
-    normal = normalise(text, fold=True)
+def _words_pattern(fact: Fact) -> str:
+    """Whole words, white space aside; in Japanese, which shows no words, any place. A name may stand in the plural."""
     wanted = folded(fact.value)
     if _CJK.search(wanted):
-        pattern = r"\s*".join(re.escape(c) for c in wanted if not c.isspace())
-    else:
-        stem = wanted[:-1] if fact.kind == "name" and re.search(r"[^s]s$", wanted) and len(wanted) > 3 else wanted
-        plural = "(?:e?s)?" if fact.kind == "name" and stem[-1:].isalpha() else ""
-        pattern = r"(?<![a-z0-9_])" + r"\s+".join(map(re.escape, stem.split())) + plural + r"(?![a-z0-9_])"
+        return r"\s?".join(re.escape(c) for c in wanted if not c.isspace())
+    plural = ""
+    if fact.kind == "name" and wanted[-1:].isalpha():
+        wanted, plural = wanted[:-1] if _PLURAL.match(wanted) else wanted, "(?:e?s)?"
+    return r"(?<![a-z0-9_])" + r"\s{1,3}".join(map(re.escape, wanted.split())) + plural + r"(?![a-z0-9_])"
+
+
+def _seek_pattern(fact: Fact, text: str, pattern: str) -> Fact | None:
+    normal = normalise(text, fold=True)
     match = re.search(pattern, normal.text)
-    if not match:
+    return next(_facts(text, normal, [Span(fact.kind, fact.value, *match.span())])) if match else None
+
+
+def _seek_number(fact: Fact, text: str, normal: Normal) -> Fact | None:
+    """A number that stands without its unit and belongs to nothing else: a count's, and an amount's with cents."""
+    number = fact.value.split(" ")[0].rstrip("+") if fact.kind == "count" else fact.value.split(" ")[-1]
+    if fact.kind not in ("count", "money") or (fact.kind == "money" and "." not in number):
         return None
-    return next(_facts(text, normal, [Span(fact.kind, fact.value, *match.span())]))
+    taken = _spans(normal.text)
+    for numeral in find_quantities(normal.text).bare:
+        free = all(span.end <= numeral.start or numeral.end <= span.start for span in taken)
+        if free and plain(numeral.value) == number:
+            return next(_facts(text, normal, [Span(fact.kind, fact.value, numeral.start, numeral.end)]))
+    return None

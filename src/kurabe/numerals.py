@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-LONGEST = 32  # characters; a longer run of digits is no number that anybody means
+from kurabe.patterns import Pattern
+from kurabe.schema import FactKind
+
+LONGEST = 24  # characters; a longer run of digits is no number that anybody means
 
 _KANJI_DIGITS = {c: n for n, c in enumerate("〇一二三四五六七八九")} | {"零": 0, "壱": 1, "弐": 2, "参": 3}
 _KANJI_SMALL = {"十": 10, "拾": 10, "百": 100, "千": 1000}
@@ -26,23 +29,26 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {word: n for n, word in enumerate(_UNITS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
 
-_DIGITS = re.compile(
-    r"[0-9]{1,3}(?:\.[0-9]{3}){1,6},[0-9]{1,2}(?![0-9])"  # 1.299,50
-    r"|[0-9]{1,3}(?:,[0-9]{3}){1,8}(?![0-9])(?:\.[0-9]+)?"  # 1,299.50
-    r"|[0-9]+,[0-9]{1,2}(?![0-9])"  # 6,99
-    r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+# Not inside a word (iPhone15, but USD6.99 is money), a version (1.2.3), a clock time (9:00) or a fraction (24/7).
+_DIGITS = Pattern(
+    r"(?:(?<![0-9A-Za-z_])|(?<=(?<![A-Za-z])[A-Z]{3})|(?<=(?<![A-Za-z])R[sS]))(?<![0-9][.,:/])(?:"
+    r"(?P<comma>[0-9]{1,3}(?:\.[0-9]{3}){1,6},[0-9]{1,2}|[0-9]+,[0-9]{1,2})"  # 1.299,50 and 6,99
+    r"|[0-9]{1,3}(?:,[0-9]{3}){1,8}(?:\.[0-9]+)?"  # 1,299.50
+    r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![0-9]|[.,:/][0-9])"
 )
-_JAPANESE = re.compile(rf"(?:[0-9][0-9,]*(?:\.[0-9]+)?)?{KANJI_NUMBER}(?:[0-9{_KANJI}]|,(?=[0-9]{{3}}))*")
-_JAPANESE_TOKEN = re.compile(rf"[0-9][0-9,]*(?:\.[0-9]+)?|{KANJI_NUMBER}")
-_ENGLISH = re.compile(
+_JAPANESE = Pattern(rf"(?:[0-9][0-9,]*(?:\.[0-9]+)?)?{KANJI_NUMBER}(?:[0-9{_KANJI}]|,(?=[0-9]{{3}}))*")
+_DIGIT = rf"([0-9][0-9,]*(?:\.[0-9]+)?|[{''.join(_KANJI_DIGITS)}])?"
+_SMALL = Pattern(rf"(?:{_DIGIT}(千))?(?:{_DIGIT}(百))?(?:{_DIGIT}([十拾]))?{_DIGIT}")
+_LARGE = Pattern(f"([{''.join(_KANJI_LARGE)}])")
+_ENGLISH = Pattern(
     r"(?<![A-Za-z0-9_])(?:(?:an?[ ])(?=hundred|thousand|million|billion|dozen)|("
     + "|".join([*_WORDS, *_SCALES])
     + r")(?![A-Za-z_]))",
     re.IGNORECASE,
 )
-_JOINT = re.compile(r"[ \t]|-| and ", re.IGNORECASE)
-_SCALE_AFTER = re.compile(r"[ ](hundred|thousand|million|billion|dozen)(?![A-Za-z])", re.IGNORECASE)
-_HALF_AFTER = re.compile(r" and a half(?![A-Za-z])", re.IGNORECASE)
+_JOINT = Pattern(r"[ \t]|-| and ", re.IGNORECASE)
+_SCALE_AFTER = Pattern(r"[ ](hundred|thousand|million|billion|dozen)(?![A-Za-z])", re.IGNORECASE)
+_HALF_AFTER = Pattern(r" and a half(?![A-Za-z])", re.IGNORECASE)
 
 
 class Numeral(NamedTuple):
@@ -52,6 +58,18 @@ class Numeral(NamedTuple):
     start: int
     end: int
     form: Literal["digits", "comma", "kanji", "words"]
+
+
+class Reading(NamedTuple):
+    """What a number is a number of. The value is number x factor + plus, in `unit`; the span covers the unit."""
+
+    kind: FactKind
+    unit: str
+    start: int
+    end: int
+    factor: Decimal = Decimal(1)
+    plus: Decimal = Decimal(0)
+    prefix: bool = False  # the unit stands before the number
 
 
 def find_numerals(text: str) -> list[Numeral]:
@@ -70,7 +88,7 @@ def kanji_value(run: str) -> int | None:
 
 def plain(value: Decimal) -> str:
     """The shortest decimal form: 6.90 -> "6.9", 50.00 -> "50"."""
-    return format(value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize(), "f")
+    return format(value.normalize(), "f")
 
 
 # --- digits ----------------------------------------------------------------------------------------------------
@@ -79,36 +97,17 @@ def plain(value: Decimal) -> str:
 def _digits(text: str) -> Iterator[Numeral]:
     for match in _DIGITS.finditer(text):
         start, end = match.span()
-        if end - start > LONGEST or _part_of_something(text, start, end):
+        if end - start > LONGEST:
             continue
         run = match.group()
-        comma = run.rfind(",")
-        if comma >= 0 and len(run) - comma <= 3:
+        if match["comma"]:
             yield Numeral(Decimal(run.replace(".", "").replace(",", ".")), start, end, "comma")
-        else:
-            value = Decimal(run.replace(",", ""))
-            scale = _SCALE_AFTER.match(text, end)
-            if scale:
-                value, end = value * _SCALES[scale.group(1).lower()], scale.end()
-            yield Numeral(value, start, end, "digits")
-
-
-def _part_of_something(text: str, start: int, end: int) -> bool:
-    """Versions (1.2.3), clock times (9:00), fractions (24/7), words (iPhone15) and numbers of a longer kind."""
-    before, before2 = text[start - 1 : start], text[max(0, start - 2) : start - 1]
-    after, after2 = text[end : end + 1], text[end + 1 : end + 2]
-    if before.isdigit() or after.isdigit():
-        return True
-    if before and before in ".,:/" and before2.isdigit():
-        return True
-    if after and after in ".,:/" and after2.isdigit():
-        return True
-    if before == "_" or (before.isascii() and before.isalpha()):
-        return not _CURRENCY_BEFORE.search(text[max(0, start - 4) : start])
-    return False
-
-
-_CURRENCY_BEFORE = re.compile(r"(?<![A-Za-z])[A-Z]{3}$|(?<![A-Za-z])R[sS]$")  # USD6.99; money decides which are real
+            continue
+        value = Decimal(run.replace(",", ""))
+        scale = _SCALE_AFTER.match(text, end)
+        if scale:
+            value, end = value * _SCALES[scale.group(1).lower()], scale.end()
+        yield Numeral(value, start, end, "digits")
 
 
 # --- Japanese --------------------------------------------------------------------------------------------------
@@ -131,32 +130,32 @@ def _japanese(text: str) -> Iterator[Numeral]:
 
 
 def _japanese_value(run: str) -> Decimal | None:
-    total = section = Decimal(0)
-    current: Decimal | None = None
-    small, large = 10**4, 10**16  # units must fall: 十百 and 万億 are no numbers
-    digits = 0
-    for token in _JAPANESE_TOKEN.findall(run):
-        if token in _KANJI_LARGE:
-            unit = _KANJI_LARGE[token]
-            section += current or 0
-            if unit >= large or section == 0:
-                return None
-            total, section, current, small, large, digits = total + section * unit, Decimal(0), None, 10**4, unit, 0
-        elif token in _KANJI_SMALL:
-            unit = _KANJI_SMALL[token]
-            if unit >= small or digits > 1:
-                return None
-            section, current, small, digits = section + (1 if current is None else current) * unit, None, unit, 0
-        elif token in _KANJI_DIGITS:
-            current = (current or Decimal(0)) * 10 + _KANJI_DIGITS[token]
-            digits += 1
-        else:
-            if current is not None:
-                return None
-            current = Decimal(token.replace(",", ""))
-    if digits == 2 and not set(run) & set("〇零"):
-        return None  # 二三日 is "two or three days"
-    return total + section + (current or 0)
+    """Sections below 10,000, each with its 万, 億 or 兆; these must fall."""
+    total, last = Decimal(0), 10**16
+    sections = _LARGE.compiled.split(run)
+    for section, large in zip(sections[::2], [*sections[1::2], ""], strict=True):
+        value = _section(section)
+        scale = _KANJI_LARGE.get(large, 1)
+        if value is None or scale >= last or (large and not section):
+            return None
+        total, last = total + value * scale, scale
+    return total
+
+
+def _section(run: str) -> Decimal | None:
+    """A number below 10,000: 十四, 3千, 二〇二六, 1,299.5; none is 0."""
+    digits = [_KANJI_DIGITS[c] for c in run if c in _KANJI_DIGITS]
+    if len(run) > 1 and len(digits) == len(run):  # 二三日 is "two or three days"
+        return Decimal("".join(map(str, digits))) if len(run) > 2 or 0 in digits else None
+    match = _SMALL.fullmatch(run)
+    if not match:
+        return None
+    total = Decimal(0)
+    for digit, unit in zip(match.groups()[::2], [*match.groups()[1::2], None], strict=True):
+        if digit or unit:
+            value = Decimal(_KANJI_DIGITS[digit] if digit in _KANJI_DIGITS else digit.replace(",", "") if digit else 1)
+            total += value * _KANJI_SMALL.get(unit or "", 1)
+    return total
 
 
 # --- English ---------------------------------------------------------------------------------------------------
@@ -178,7 +177,7 @@ def _english(text: str) -> Iterator[Numeral]:
         if tokens:
             yield from _emit(tokens, start, end)
         tokens, start, end = [word], match.start(), match.end()
-        if len(tokens[0]) <= 2:  # "a ", "an ": the scale follows at once
+        if word in ("a", "an"):  # the scale follows at once
             tokens = ["a"]
     if tokens:
         yield from _emit(tokens, start, end)

@@ -96,9 +96,7 @@ def _title(row: Row) -> str:
     return label[:1].upper() + label[1:]
 
 
-def _question(
-    row: Row, id: str, expected: str, values: tuple[str, ...], system: str, rng: Random
-) -> Question | None:
+def _question(row: Row, id: str, expected: str, values: tuple[str, ...], system: str, rng: Random) -> Question | None:
     """The row asked in other words than the prompt's; None where its answer holds nothing that can be checked."""
     facts = find_facts(expected)
     if not facts or not all(_holds(facts, value) for value in values):

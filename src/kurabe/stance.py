@@ -8,41 +8,51 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from kurabe.patterns import Pattern
 from kurabe.spans import normalise
 
 _FLAGS = re.ASCII | re.IGNORECASE
-_ABOUT = r"(?:information|info|details?|data|knowledge|records?|facts?|answers?|specifics)"
-_REFUSALS_EN = re.compile(
-    r"\bI(?:'m| am)? ?(?:so |very |really )?(?:sorry|afraid)?,? ?(?:but )?(?:that )?(?:I )?(?:currently |still |simply |just |really )?(?:"
-    r"(?:do not|don't|did not|didn't) (?:currently |yet |actually |really |even )?(?:have(?! to\b| a minimum)|know\b|see (?:any|that|it)\b|find\b|recall\b|possess)"
-    r"|(?:can not|cannot|can't|could not|couldn't|won't|will not|am not able to|'m not able to|not able to|unable to|am unable to)"
-    r" (?:be able to )?(?:find|answer|tell you|say|provide|give you|locate|determine|confirm|help (?:you )?with (?:that|this)|see (?:any|that|it)|share)"
-    r"|have no (?:idea|way of knowing|" + _ABOUT + r")"
-    r"|(?:am |'m )?not (?:sure|certain|aware|familiar)\b"
-    r"|lack (?:the |this |that |any )?" + _ABOUT + r")"
-    rf"|\bwe (?:do not|don't) (?:currently )?have (?:any |that |this |the |enough |more )?{_ABOUT}\b"
-    rf"|\bwe have no {_ABOUT} (?:on|about)\b"
-    rf"|\b(?:there is|there's) no (?:mention|{_ABOUT})\b"
-    rf"|\bno {_ABOUT} (?:is |was |are )?(?:given|available|provided|found|about|on|regarding)\b"
-    rf"|\b(?:that|this|the|such|requested|your) (?:requested )?(?:{_ABOUT}|question)?\s?(?:is|are|was|were)(?:n't| not) (?:currently )?"
-    r"(?:available to me|known to me|(?:mentioned|specified|provided|included|stated|listed|given|covered|contained|available|there|found|part)"
-    r" (?:of|in|by) (?:the|my|these|this|our|what) ?(?:\w+ )?(?:facts?|data|information|texts?|context|documents?|prompt|notes|knowledge|I))"
-    rf"|\b(?:that|this|the|such) {_ABOUT} (?:is|are)(?:n't| not) (?:currently )?available\b"
-    r"|\b(?:is|are)(?:n't| not) (?:mentioned|specified|stated|listed|given|provided|included) (?:in|by) (?:the|my|these|this) "
-    r"(?:\w+ )?(?:facts?|data|information|texts?|context|documents?|prompt|notes)\b"
-    r"|\bdo(?:es)?(?:n't| not) (?:mention|specify|state|say anything)\b",
-    _FLAGS,
+
+
+# --- declining -------------------------------------------------------------------------------------------------
+
+_INFORMATION = r"(?:information|info|details?|data|knowledge|records?|facts?|answers?|specifics)"
+_SOURCE = r"(?:facts?|data|information|texts?|context|documents?|prompt|notes|knowledge|list)"
+_ADVERBS = r"(?:(?:currently|still|simply|just|really|actually|even|yet|unfortunately|also) ){0,2}"
+_TELL = (
+    r"(?:find|answer|tell you|say|provide|give you|locate|determine|confirm|share|be of help|recall"
+    r"|help (?:you )?with (?:that|this)|see (?:any|that|it))\b"
 )
-_SUBJECT_JA = r"(?:情報|データ|回答|答え|資料|記録|詳細|知識)"
-_REFUSALS_JA = re.compile(
-    r"(?:わか|分か|判)り(?:ません|かねます)(?!でしたら|場合|とき|時|方)|存じ(?:ません|上げません|ておりません)|知りません"
-    r"|(?:お答え|回答|お伝え|ご案内|お教え|ご回答|答えることが)(?:は|が)?(?:でき(?:ません|かねます|ない)|いたしかねます|しかねます|致しかねます)"
-    rf"|{_SUBJECT_JA}(?:が|は|を|も)(?:一切|現在|まだ|特に)?(?:あり|ござい|持って(?:い|おり)|持ち合わせて(?:い|おり)|見つかり|見つけられ|含まれて(?:い|おり))ません"
-    rf"|{_SUBJECT_JA}(?:が|は|を|も)?(?:ない|ございませんでした|無い|持っていない|見つからない|不足して|含まれていない)"
-    r"|(?:記載|記述|言及)(?:が|は|も)?(?:あり|ござい|されて(?:い|おり))ません|書かれて(?:い|おり)ません|(?:記載|記述)(?:が|は)?(?:ない|されていない)"
-    r"|(?:手元|こちら|資料|データ)(?:に|には|では)[^。]{0,12}(?:ありません|ございません|わかりません|見つかりません)"
-    r"|(?<!ご)不明です|確認(?:が)?できませんでした|見つかりませんでした|把握して(?:い|おり)ません"
+# A policy is no refusal ("We don't have a minimum order"), so "we" declines only where it speaks of information.
+_DECLINES_EN = (
+    rf"\bI {_ADVERBS}(?:do not|don't|did not|didn't) {_ADVERBS}(?:know\b|have (?!to\b|a minimum)|possess\b|recall\b"
+    r"|find (?:any|that|it|this)\b|see (?:any|that|it|this)\b)",
+    rf"\bI {_ADVERBS}(?:can not|cannot|can't|could not|couldn't|won't be able to|am unable to|am not able to) {_TELL}",
+    rf"\bI(?:'m| am) {_ADVERBS}(?:unable|not able) to {_TELL}",
+    rf"\bI(?:'m| am) {_ADVERBS}not (?:sure|certain|aware|familiar)\b",
+    rf"\bI {_ADVERBS}(?:have no|lack) (?:(?:the|this|that|any) )?(?:idea|way of knowing|{_INFORMATION})\b",
+    rf"\bwe {_ADVERBS}(?:do not|don't) {_ADVERBS}have (?:(?:any|that|this|the|enough|more) )?{_INFORMATION}\b",
+    rf"\bwe have no {_INFORMATION} (?:on|about)\b",
+    rf"\b(?:there is|there's) no (?:mention|{_INFORMATION})\b",
+    rf"\bno {_INFORMATION} (?:(?:is|was|are) )?(?:given|available|provided|found|about|on|regarding)\b",
+    rf"\b(?:that|this|the|such) {_INFORMATION} (?:is|are)(?:n't| not) {_ADVERBS}(?:available|known|there|given)\b",
+    r"\b(?:is|are|was|were)(?:n't| not) (?:(?:mentioned|specified|stated|listed|given|provided|included|contained) )?"
+    rf"(?:in|by) (?:the|my|these|this) (?:\w+ )?{_SOURCE}\b",
+    rf"\b{_SOURCE} (?:do not|don't|does not|doesn't) (?:mention|specify|state|say|include|contain)\b",
 )
+_SUBJECT = r"(?:情報|データ|回答|答え|資料|記録|詳細|知識)"
+_DECLINES_JA = (
+    r"(?:わか|分か|判)り(?:ません|かねます)(?!でしたら|場合|とき|時|方)",
+    r"存じ(?:ません|上げません|ておりません)|知りません|把握して(?:い|おり)ません",
+    r"(?:お答え|回答|お伝え|ご?案内|お教え|答えること)(?:は|が)?(?:でき(?:ません|かねます|ない)|(?:いた|致)?しかねます)",
+    rf"{_SUBJECT}[がはをも](?:一切|現在|まだ|特に)?"
+    r"(?:あり|ござい|持って(?:い|おり)|持ち合わせて(?:い|おり)|見つかり|見つけられ|含まれて(?:い|おり))ません",
+    rf"{_SUBJECT}[がはをも]?(?:ない|無い|持っていない|見つからない|不足して|含まれていない)",
+    r"(?:記載|記述|言及)(?:[がはも]?(?:あり|ござい)ません|されて(?:い|おり)ません|[がは]?(?:ない|されていない))",
+    r"書かれて(?:い|おり)ません|(?:見つかり|確認(?:が)?でき)ませんでした(?!ら)|(?<!ご)不明です",
+)
+_DECLINES = Pattern("|".join(_DECLINES_EN), _FLAGS)
+_DECLINES_JAPANESE = Pattern("|".join(_DECLINES_JA))
 
 
 def is_refusal(text: str) -> bool:
@@ -51,39 +61,40 @@ def is_refusal(text: str) -> bool:
     A policy is no refusal: "We don't have a minimum order", "There is no fee", 手数料はありません.
     """
     plain = normalise(text).text
-    return bool(_REFUSALS_EN.search(plain) or (not plain.isascii() and _REFUSALS_JA.search(plain)))
+    return bool(_DECLINES.search(plain) or (not plain.isascii() and _DECLINES_JAPANESE.search(plain)))
 
 
-_WE = r"(?:we|you|it|they|there|i|that|this|of course|absolutely|sure|please|all|not|never|sir|madam)"
-_OPENING = re.compile(
-    rf"\W*(?:(?P<yes>yes|yep|yeah)|(?P<no>no(?!\. ?[0-9])|nope))(?=\s*(?:[,.!;:)*-]|$|\n)|\s+{_WE}\b)"
-    r"|\s*[「\"'*]*(?:(?P<hai>はい|ええ)|(?P<iie>いいえ|いえ))(?=[、。,.!！:\s」*]|$)",
-    _FLAGS,
-)
-_YES_AT_START = re.compile(
-    r"\W*(?:certainly|sure|absolutely|of course|definitely|indeed|that's right|correct)\b|\s*(?:もちろん|勿論)", _FLAGS
-)
-_NO_AT_START = re.compile(
-    r"\W*(?:unfortunately|sorry|i'm sorry|i'm afraid|not at all|never)\b|\s*(?:申し訳|あいにく|残念)"
-    r"|\W*(?:we|you|it|they|that|this)(?: \w+)? (?:do not|don't|does not|doesn't|cannot|can't|can not|is not|isn't|are not|aren't|may not)\b",
-    _FLAGS,
-)
-_FIRST_SENTENCE = 80  # characters in which the Japanese verb, which stands last, must come
-_JA_VERB = re.compile(
-    r"[^。！!\n]{0,%d}?(?:(?P<no>ません|できない|ではない|不可)|(?P<yes>できます|可能です|ございます|あります|大丈夫です|対応して(?:い|おり)ます))"
-    % _FIRST_SENTENCE
-)
+# --- yes and no ------------------------------------------------------------------------------------------------
 
 YesNo = Literal["yes", "no"]
+
+_SUBJECTS = r"(?:we|you|it|they|there|i|that|this|of course|absolutely|sure|please|all|not|never|sir|madam)"
+_OPENING = Pattern(
+    r"\W{0,8}(?:(?P<yes>yes|yep|yeah)|(?P<no>no(?!\. ?[0-9])|nope))(?=\s{0,2}(?:[,.!;:)*-]|$|\n)"
+    rf"|\s+{_SUBJECTS}\b)"
+    r"|[\s「\"'*]{0,8}(?:(?P<hai>はい|ええ)|(?P<iie>いいえ|いえ))(?=[、。,.!:\s」*]|$)",
+    _FLAGS,
+)
+_YES_IN_OTHER_WORDS = Pattern(
+    r"\W{0,8}(?:certainly|sure|absolutely|of course|definitely|indeed|that's right|correct)\b|\s{0,8}(?:もちろん|勿論)",
+    _FLAGS,
+)
+_NO_IN_OTHER_WORDS = Pattern(
+    r"\W{0,8}(?:unfortunately|sorry|i'm sorry|i'm afraid|not at all|never)\b|\s{0,8}(?:申し訳|あいにく|残念)"
+    r"|\W{0,8}(?:we|you|it|they|that|this)(?: \w{1,24})? (?:do|does|can|is|are|may)(?:n't|not| not|'t)\b",
+    _FLAGS,
+)
+_JAPANESE_VERB = Pattern(  # it stands last, in the first sentence
+    r"[^。!\n]{0,80}?(?:(?P<no>ません|できない|ではない|不可)|(?P<yes>できます|可能です|ございます|あります|大丈夫です|対応して))"
+)
 
 
 def opening(text: str) -> tuple[YesNo, int, int] | None:
     """The yes or no that a normalised text begins with, and its span."""
     match = _OPENING.match(text)
-    if not match:
+    name = match.lastgroup if match else None
+    if not match or not name:
         return None
-    name = match.lastgroup
-    assert name
     return "yes" if name in ("yes", "hai") else "no", match.start(name), match.end(name)
 
 
@@ -93,20 +104,21 @@ def leaning(text: str) -> tuple[YesNo, int, int] | None:
     said = opening(text)
     if said:
         return said
-    match = _NO_AT_START.match(text)
-    if match:
-        return "no", match.start(), match.end()
-    match = _YES_AT_START.match(text)
-    if match:
-        return "yes", match.start(), match.end()
-    match = None if text.isascii() else _JA_VERB.match(text)
-    if match and match.lastgroup:
-        return "no" if match.lastgroup == "no" else "yes", match.start(match.lastgroup), match.end(match.lastgroup)
-    return None
+    no, yes = _NO_IN_OTHER_WORDS.match(text), _YES_IN_OTHER_WORDS.match(text)
+    if no:
+        return "no", no.start(), no.end()
+    if yes:
+        return "yes", yes.start(), yes.end()
+    verb = None if text.isascii() else _JAPANESE_VERB.match(text)
+    if not verb:
+        return None
+    return "no" if verb["no"] else "yes", verb.start(verb.lastgroup or 0), verb.end(verb.lastgroup or 0)
 
 
-_JAPANESE = re.compile(r"[\u3041-\u30ff\u3400-\u9fff\uff66-\uff9d]")
-_LATIN_WORD = re.compile(r"[A-Za-z]+")
+# --- language --------------------------------------------------------------------------------------------------
+
+_JAPANESE = Pattern(r"[\u3041-\u30ff\u3400-\u9fff\uff66-\uff9d]")
+_LATIN_WORD = Pattern(r"[A-Za-z]+")
 
 
 def language_of(text: str) -> str:
