@@ -5,6 +5,7 @@ Knows no layout and no language: a mark is a sign and a status, its word is the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -16,6 +17,8 @@ SIGNS: dict[Mark, str] = {
 }  # fmt: skip
 SHOWN_EXAMPLES = 24
 SHOWN_CHARACTERS = 1200  # of one answer; a model that cannot stop would fill the page
+# Control characters, and the marks that turn the reading direction of everything behind them.
+_ACTIVE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Piece(NamedTuple):
@@ -31,6 +34,11 @@ class Value(NamedTuple):
     mark: Mark
     text: str
     instead_of: str = ""
+
+
+def visible(text: str) -> str:
+    """`text` with a replacement mark for each character that is not there to be read."""
+    return _ACTIVE.sub("\ufffd", text)
 
 
 def pieces(answer: ArmAnswer) -> list[Piece]:

@@ -42,7 +42,7 @@ def markdown(results: Results, t: Texts) -> str:
 
 def inert(text: str) -> str:
     """`text` on one line, with nothing in it that Markdown would obey."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", " ".join(answers.visible(text).split()))
 
 
 def _headline(results: Results, t: Texts) -> str:

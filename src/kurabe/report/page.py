@@ -68,7 +68,7 @@ _TABLES = ("arms", "differences", "trials", "retention", "costs", "settings", "p
 def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("kurabe.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=lambda value: answers.visible(value) if type(value) is str else value,
     )  # fmt: skip
     return environment.get_template("report.html")
 

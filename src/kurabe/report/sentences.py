@@ -82,7 +82,7 @@ def _about(number: int) -> int:
 def _written(name: str, value: Any) -> Any:
     forms: Mapping[tuple[str, ...], Callable[[Any], str]] = {
         _SHARES: texts.percent,
-        _POINTS: texts.points,
+        _POINTS: lambda value: texts.points(value).replace("-", "−"),
         _WIDTHS: lambda share: f"{share * 100:.0f}",
         ("extra", "days"): lambda number: f"{number:.1f}",
         ("questions",): texts.count,

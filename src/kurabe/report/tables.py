@@ -33,9 +33,9 @@ def differences(results: Results, t: Texts) -> Table:
     rows = [
         (
             t("report.minus", label=arm_name(d.label, t), other=arm_name(d.other, t)),
-            texts.points(d.estimate.value),
+            _points(d.estimate.value),
             _points_range(d.estimate, t),
-            texts.points(d.smallest_detectable).lstrip("+"),
+            _points(d.smallest_detectable).lstrip("+"),
             texts.count(d.estimate.n),
         )
         for d in results.differences
@@ -123,9 +123,8 @@ def _arm_row(arm: ArmResult, t: Texts) -> tuple[str, ...]:
         arm_name(arm.label, t),
         _value(arm.recall, t),
         texts.percent(arm.trained.value),
-        texts.percent(arm.wrong.value),
+        *(_part(arm, status) for status in ("wrong", "missing", "refused")),
         _number(arm.extra.value, 2),
-        *(texts.count(arm.outcomes.get(status, 0)) for status in ("missing", "refused")),
         texts.count(arm.cut),
         texts.count(arm.unscored),
         t("report.examples_answers", examples=arm.recall.n, answers=arm.answers),
@@ -148,6 +147,11 @@ def _cost_row(cost: CostEstimate, t: Texts, currency: str) -> tuple[str, ...]:
     )
 
 
+def _part(arm: ArmResult, status: str) -> str:
+    """The share of scored values with one outcome."""
+    return texts.percent(arm.outcomes.get(status, 0) / arm.recall.items if arm.recall.items else None)
+
+
 def _table(t: Texts, name: str, rows: Sequence[tuple[str, ...]]) -> Table:
     width = max((len(row) for row in rows), default=0)
     head = tuple(t(f"report.{name}.{number}") for number in range(1, width + 1))
@@ -163,7 +167,13 @@ def _value(estimate: Estimate, t: Texts) -> str:
 def _points_range(estimate: Estimate, t: Texts) -> str:
     if estimate.low is None:
         return t("report.no_interval")
-    return t("report.from_to", low=texts.points(estimate.low), high=texts.points(estimate.high))
+    return t("report.from_to", low=_points(estimate.low), high=_points(estimate.high))
+
+
+def _points(value: float | None) -> str:
+    """A difference with a true minus sign, which is as wide as the plus; a zero has none."""
+    written = texts.points(value).replace("-", "−")
+    return "0" if written in ("+0", "−0") else written
 
 
 def _number(value: float | None, digits: int) -> str:
