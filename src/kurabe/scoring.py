@@ -35,14 +35,14 @@ def score(answer: Answer, question: Question) -> Score:
     echoed = [fact for fact in left if any(same(named, fact) for named in _named_by(question.text))]
     standing = [fact for fact in left if not (refused and fact in echoed)]
     wrong = _stand_ins({i: fact for i, fact in enumerate(expected) if i not in right}, standing)
-    outcomes = []
+    scored: list[Outcome] = []
     for i, fact in enumerate(expected):
         status: Status = "right" if i in right else "wrong" if i in wrong else "refused" if refused else "missing"
-        outcomes.append(Outcome(fact=fact, status=status, found=right.get(i) or wrong.get(i)))
+        scored.append(Outcome(fact=fact, status=status, found=right.get(i) or wrong.get(i)))
     return Score(
         key=answer.key,
         example=question.example,
-        outcomes=tuple(outcomes),
+        outcomes=tuple(scored),
         extra=tuple(f for f in left if f not in wrong.values() and f not in echoed and f.kind != "yes_no"),
         refused=refused,
         cut=answer.finish == "length",
