@@ -17,7 +17,7 @@ from kurabe.rows import Problem
 from kurabe.schema import Example, Message, Reason, Record
 from kurabe.splits import Pair
 
-MOST_LOOKED_AT = 10_000  # examples whose wordings are compared and generated; the rows behind them are read and counted
+MOST_LOOKED_AT = 5_000  # examples whose wordings are compared and generated; the rows behind them are read and counted
 _SHOWN = 20
 
 

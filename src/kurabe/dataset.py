@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,8 +89,9 @@ class Reading:
             if isinstance(row, Row):
                 try:
                     parsed = forms.parse(row.fields)
-                    example = self._example(parsed, row.line)
-                    first = self._known(example, parsed)
+                    trained = _distinct([parsed.question, *parsed.wordings])
+                    example = self._example(parsed, trained.values(), row.line)
+                    first = self._known(example, parsed.id, trained)
                     if first is not None:
                         self.examples += not first
                         yield example, first
@@ -146,12 +147,11 @@ class Reading:
 
     # --- one row -----------------------------------------------------------------------------------------------
 
-    def _example(self, parsed: forms.Parsed, line: int) -> Example:
-        trained, again = _distinct([parsed.question, *parsed.wordings])
-        held_out, twice = _distinct(parsed.held_out)
+    def _example(self, parsed: forms.Parsed, trained: Collection[str], line: int) -> Example:
+        held_out = _distinct(parsed.held_out).values()
         for key, values in parsed.notes:
             self._note(line, key, **values)
-        if again or twice:
+        if len(trained) + len(held_out) < 1 + len(parsed.wordings) + len(parsed.held_out):
             self._note(line, "wordings-repeated")
         found = _facts(parsed)
         if not found:
@@ -164,13 +164,12 @@ class Reading:
             id=parsed.id or f"row-{line}", answer=parsed.answer, facts=found, wordings=tuple(wordings), line=line
         )
 
-    def _known(self, example: Example, parsed: forms.Parsed) -> int | None:
+    def _known(self, example: Example, name: str, trained: Mapping[str, str]) -> int | None:
         """The line of the row that this one repeats, 0 for a new one, None for one that contradicts another."""
         answer = hash(_plain(example.answer)) & 0xFFFFFFFF
         repeats, opposed = 0, False
-        for i, text in enumerate(example.texts("trained")):
-            key = hash(normal(text))
-            known = self._asked.setdefault(key, answer << 32 | example.line)
+        for i, (key, text) in enumerate(trained.items()):
+            known = self._asked.setdefault(hash(key), answer << 32 | example.line)
             other = known & 0xFFFFFFFF
             if other == example.line:
                 continue
@@ -185,10 +184,10 @@ class Reading:
             self.repeated += 1
             self._note(example.line, "repeated")
             return repeats
-        if parsed.id:
-            other = self._ids.setdefault(hash(parsed.id), example.line)
+        if name:
+            other = self._ids.setdefault(hash(name), example.line)
             if other != example.line:
-                raise forms.Refused("id-twice", id=_short(parsed.id), other=other)
+                raise forms.Refused("id-twice", id=_short(name), other=other)
         return 0
 
     def _contradict(self, question: str, line: int, other: int) -> None:
@@ -239,14 +238,12 @@ def _facts(parsed: forms.Parsed) -> tuple[Fact, ...]:
     return facts.distinct([*found, *new])
 
 
-def _distinct(texts: Iterable[str]) -> tuple[list[str], int]:
-    """The texts without those that say the same as an earlier one, and how many those were."""
+def _distinct(texts: Iterable[str]) -> dict[str, str]:
+    """The texts under their normal forms, without those that say the same as an earlier one."""
     kept: dict[str, str] = {}
-    count = 0
     for text in texts:
-        count += 1
         kept.setdefault(normal(text), text)
-    return list(kept.values()), count - len(kept)
+    return kept
 
 
 def _plain(answer: str) -> str:

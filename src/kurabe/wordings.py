@@ -18,6 +18,7 @@ from kurabe import wordings_en, wordings_ja
 MOST_TRAINED = 12
 MOST_HELD_OUT = 6
 _SHAPES = {"en": wordings_en.shapes, "ja": wordings_ja.shapes}
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 
 
@@ -58,6 +59,8 @@ def frames(language: str) -> dict[str, Frames]:
 def normal(text: str) -> str:
     """The form in which two wordings are compared: width, case, punctuation and spacing do not count."""
     folded = unicodedata.normalize("NFKC", text).casefold()
+    if folded.isascii():
+        return " ".join(_ASCII_WORD.findall(folded))
     words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded).split()
     return ("" if _CJK.search(folded) else " ").join(words)
 
