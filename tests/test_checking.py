@@ -88,7 +88,7 @@ def test_leaks_are_reported_and_not_raised(tmp_path: Path) -> None:
     assert [(pair.held_out, pair.trained, pair.line, pair.other_line) for pair in report.leaks] == [
         ("who are you?", "Who are you?", 5, 4)
     ]
-    assert len(report.shown) == 5
+    assert len(report.shown) == 5 and "1 held-out wordings" in report.refusal
 
 
 def test_tokens_are_counted_by_whoever_can(tmp_path: Path) -> None:
@@ -122,6 +122,8 @@ def test_only_where_there_is_nothing_to_report_it_raises(tmp_path: Path) -> None
         check(tmp_path)
     report = check(save(tmp_path, ["{", "["]))
     assert (report.ok, report.examples, report.skipped, report.answer_length) == (False, 0, 2, None)
+    empty = check(save(tmp_path, ["{", "["]), skip_bad=True)
+    assert not empty.ok and empty.refusal == "No row is left."
 
 
 def test_it_is_public() -> None:

@@ -84,6 +84,20 @@ def test_generated_wordings_never_repeat_the_users() -> None:
         assert first.texts("held_out")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_generated_wordings_can_be_written_to_a_file_and_used_from_there(language: str) -> None:
+    questions = {
+        "en": ["What are the opening hours?", "How do I return a shirt?", "Can I pay by card?", "When is it open?"],
+        "ja": ["送料はいくらですか？", "返品するにはどうすればよいですか？", "予約は必要ですか？"],
+    }
+    examples = [example(question) for question in questions[language]]
+    made = generate(examples, language)
+    written = [example(e.question, e.texts("trained")[1:], e.texts("held_out")) for e in made]
+    assert all(e.texts("held_out") for e in made)
+    assert generate(written, language) == tuple(written)
+    assert prepare(written, language, 0).examples
+
+
 def test_what_the_rules_cannot_reword_stays_trained_only_and_is_noted() -> None:
     examples = [example("Lost ticket - what now?", name="lost"), example("What are the fees?")]
     lost, fees = prepare(examples, "en", seed=0).examples

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kurabe import splits
-from kurabe.dataset import Contradiction, Reading, merge
+from kurabe.dataset import Contradiction, Reading, merge, no_row_left
 from kurabe.rows import Problem
 from kurabe.schema import Example, Message, Reason, Record
 from kurabe.splits import Pair
@@ -83,8 +83,11 @@ def check(
     refusal = reading.refusal(skip_bad)
     if refusal and reading.rows == 0:
         raise refusal
+    if not refusal and reading.examples == 0:
+        refusal = no_row_left(reading.file.path)
     examples = [example for line, example in kept.items() if line not in reading.contradicting]
     leaks = splits.find_leaks(examples)
+    refusal = refusal or (splits.leak_error(leaks) if leaks else None)
     prepared = splits.generate(examples, reading.language) if leaks else None
     notes: tuple[Reason, ...] = ()
     if prepared is None:
@@ -96,7 +99,7 @@ def check(
     return CheckReport(
         file=Path(path).name, format=reading.file.format, form=reading.form, encoding=reading.file.encoding,
         language=reading.language, sha256=reading.file.sha256,
-        ok=not (refusal or leaks) and bool(examples), refusal=refusal.what if refusal else "",
+        ok=refusal is None, refusal=refusal.what if refusal else "",
         rows=reading.rows, skipped=reading.refused + len(reading.contradicting), examples=reading.examples,
         measurable=sum(bool(example.facts and example.texts("held_out")) for example in prepared),
         repeated=reading.repeated, facts=dict(tally.facts), without_facts=tally.without_facts,

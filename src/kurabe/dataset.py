@@ -57,11 +57,16 @@ def read_examples(path: str | Path, *, encoding: str | None = None, skip_bad: bo
         raise refusal
     examples = tuple(example for line, example in by_line.items() if line not in reading.contradicting)
     if not examples:
-        raise DataError("No row is left.", where=str(path), fix="Mend the rows; `kurabe check` lists what is wrong.")
+        raise no_row_left(path)
     return Dataset(
         examples, reading.form, reading.file.encoding, reading.file.sha256, reading.language,
         reading.problems(), reading.refused + len(reading.contradicting),
     )  # fmt: skip
+
+
+def no_row_left(path: str | Path) -> DataError:
+    """The refusal of a file of which nothing can be used, not even with bad rows left out."""
+    return DataError("No row is left.", where=str(path), fix="Mend the rows; `kurabe check` lists what is wrong.")
 
 
 class Reading:

@@ -45,7 +45,7 @@ def prepare(examples: Sequence[Example], language: str, seed: int) -> Prepared:
     """
     leaks = find_leaks(examples)
     if leaks:
-        raise _refusal(leaks)
+        raise leak_error(leaks)
     prepared = tuple(_with_checks(example, seed) for example in generate(examples, language))
     return Prepared(prepared, tuple(_notes(prepared, find_close(examples))))
 
@@ -135,7 +135,8 @@ def _notes(examples: Sequence[Example], close: Sequence[Pair]) -> Iterator[Reaso
         yield Reason(key="data.note.close", values={"wordings": len(close), "pairs": _some(pairs)})
 
 
-def _refusal(leaks: Sequence[Pair]) -> DataError:
+def leak_error(leaks: Sequence[Pair]) -> DataError:
+    """The refusal of a file whose held-out wordings are trained, each of them named."""
     listed = tuple(
         f"line {pair.line}: the held-out wording “{pair.held_out}” is trained as “{pair.trained}”"
         + (f" (line {pair.other_line})" if pair.other_line != pair.line else "")
