@@ -32,7 +32,7 @@ def command(
     if screen.json:
         screen.data(report)
     else:
-        show(screen, report)
+        show(screen, report, file)
     if not report.ok:
         raise typer.Exit(EXIT_DATA)
 
@@ -46,7 +46,7 @@ def counter(model: str) -> Any:
     return chat.load(Path(str(files("kurabe"))) / "tiny" if model == "tiny" else Path(model).expanduser()).count
 
 
-def show(screen: "Screen", report: "CheckReport") -> None:
+def show(screen: "Screen", report: "CheckReport", file: Path) -> None:
     """The report for a reader: what is there, then what is wrong, the conclusion last."""
     from rich.text import Text
 
@@ -75,7 +75,7 @@ def show(screen: "Screen", report: "CheckReport") -> None:
         screen.show(t("cli.check.more", count=len(listed) - LISTED))
     screen.show()
     if report.ok:
-        screen.show(Text(f"✓ {t('cli.check.ok', file=plain(report.file))}", style="green"))
+        screen.show(Text(f"✓ {t('cli.check.ok', file=plain(str(file)))}", style="green"))
     else:
         screen.show(Text(f"✗ {t('cli.check.not_ok', why=plain(report.refusal))}", style="bold red"))
 

@@ -61,7 +61,7 @@ def delete(folder: Path, screen: "Screen") -> bool:
     try:
         FolderLock(folder).release()
     except BusyError as error:
-        screen.error(error)
+        screen.say(f"{error.what} {error.where}", style="yellow")
         return False
     shutil.rmtree(folder)
     return True
