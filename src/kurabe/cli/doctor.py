@@ -4,7 +4,6 @@ Knows no run. It asks no other machine for anything: Ollama is looked for on thi
 """
 
 import contextlib
-import hashlib
 import http.client
 import os
 import platform
@@ -175,13 +174,17 @@ def check_disk(runs: Path) -> Check:
 
 
 def check_model() -> Check:
+    """The embedded model, verified as a run verifies it, with the hash that a run stores."""
     from importlib.resources import files
 
-    weights = Path(str(files("kurabe"))) / "tiny" / "model.safetensors"
-    if not weights.is_file():
-        return Check("model", "fail", "model_missing", {"path": str(weights)})
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    return Check("model", "ok", "model", {"hash": digest[:16]})
+    from kurabe import hub
+    from kurabe.errors import MissingError
+
+    folder = Path(str(files("kurabe"))) / "tiny"
+    try:
+        return Check("model", "ok", "model", {"hash": hub.verify(folder).sha256[:16]})
+    except MissingError as error:
+        return Check("model", "fail", "model_missing", {"path": str(folder), "why": error.what})
 
 
 def check_cache() -> Check:
