@@ -30,8 +30,8 @@ def adapt(stack: AdapterStack) -> None:
     stack.add([Slot(t, rank, 8.0, 8.0 / rank) for t, rank in ((1, 4), (2, 8))], [1, 2])
     generator = torch.Generator().manual_seed(5)
     for layer in stack.layers.values():
-        layer.adapters_KOR.copy_(torch.randn(layer.adapters_KOR.shape, generator=generator) * 0.1)
-        layer.adapters_KOR[0, :, 4:] = 0  # beyond trial 1's rank
+        layer.adapters_KRO.copy_(torch.randn(layer.adapters_KRO.shape, generator=generator) * 0.1)
+        layer.adapters_KRO[0, 4:] = 0  # beyond trial 1's rank
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_shared_beginning_is_paid_for_once(engine: Engine) -> None:
 
 
 def test_the_time_of_a_batch_is_shared_out(engine: Engine) -> None:
-    rows = [Row([10, 11, i + 20], 0, 3 + i) for i in range(5)]
+    rows = [Row([20 + i, 10, 11], 0, 3 + 3 * i) for i in range(5)]
     engine.answer(rows)
     assert all(row.seconds > 0 for row in rows)
     assert rows[4].seconds > rows[0].seconds

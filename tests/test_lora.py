@@ -44,8 +44,8 @@ def randomise(stack: AdapterStack, trial: int) -> None:
     assert index is not None
     rank = stack.slots[index].rank
     for layer in stack.layers.values():
-        shape = layer.adapters_KOR[index, :, :rank].shape
-        layer.adapters_KOR[index, :, :rank] = torch.randn(shape, generator=generator) * 0.3
+        shape = layer.adapters_KRO[index, :rank].shape
+        layer.adapters_KRO[index, :rank] = torch.randn(shape, generator=generator) * 0.3
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def cut(stack: AdapterStack, flat: Tensor) -> list[Tensor]:
     """A and B of every layer, one after another, as they lie in a buffer [K, P] of the widest rank."""
     rank, parts, at = stack.layers["layers.0.up"].adapters_KRD.shape[1], [], 0
     for layer in stack.layers.values():
-        for shape in ((rank, layer.base.in_features), (layer.base.out_features, rank)):
+        for shape in ((rank, layer.base.in_features), (rank, layer.base.out_features)):
             parts.append(flat[:, at : at + math.prod(shape)].view(-1, *shape))
             at += math.prod(shape)
     assert at == flat.shape[1]
@@ -85,13 +85,15 @@ def test_wraps_the_blocks_and_not_the_head(toy: tuple[Toy, AdapterStack]) -> Non
 
 @pytest.mark.parametrize("rank", [1, 4, 16])
 def test_parameter_count_is_the_formula(toy: tuple[Toy, AdapterStack], rank: int) -> None:
-    _, stack = toy
+    model, stack = toy
     assert stack.size(rank) == rank * 2 * ((6 + 10) + (10 + 6))
     stack.add([slot(9, rank)], [0])
     parameters, gradients = stack.open([9])
     assert parameters.shape == gradients.shape == (1, stack.size(max(4, rank)))
-    used = sum(a[0, :rank].numel() + b[0, :, :rank].numel() for a, b in (lo.trained for lo in stack.layers.values()))
-    assert used == stack.size(rank)
+    randomise(stack, 9)
+    stack.route([9])
+    stack.backward(model(torch.randn(1, 5, 6)).square().sum())
+    assert int((gradients != 0).sum()) == stack.size(rank)  # all of it learns, and nothing of the padding
 
 
 def test_a_fresh_adapter_changes_nothing_and_starts_alike_in_any_company(toy: tuple[Toy, AdapterStack]) -> None:
@@ -195,9 +197,9 @@ def test_the_padding_of_a_smaller_rank_gets_no_gradient(toy: tuple[Toy, AdapterS
     parts = cut(stack, gradients)
     for a, b in zip(parts[::2], parts[1::2], strict=True):
         assert not a[1, 2:].any()
-        assert not b[1, :, 2:].any()
+        assert not b[1, 2:].any()
         assert a[1, :2].all()
-        assert b[1, :, :2].all()
+        assert b[1, :2].all()
 
 
 def test_dropout_masks_belong_to_the_trial(toy: tuple[Toy, AdapterStack]) -> None:
@@ -236,7 +238,7 @@ def test_adding_a_trial_keeps_the_others(toy: tuple[Toy, AdapterStack]) -> None:
     assert torch.equal(after[2], after[0])
 
 
-# --- PEFT's format ------------------------------------------------------------------------------------------------------
+# --- PEFT's format ---------------------------------------------------------------------------------------------------
 
 
 def test_save_and_load(toy: tuple[Toy, AdapterStack], tmp_path: Path) -> None:

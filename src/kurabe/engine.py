@@ -11,13 +11,12 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import AttentionInterface
 
 from kurabe.lora import AdapterStack
@@ -28,6 +27,7 @@ ATTENTION = "kurabe"
 IN_PLACE = 4096
 PREFILL_POSITIONS = 4096  # positions of one forward pass over prompts
 CACHE_BYTES = 1 << 30  # what the rows of one batch may hold in keys and values
+ALL_ROWS = 1 << 30
 COMPACT = 8  # finished rows leave when they are more than one in so many: copying costs, too
 
 
@@ -100,6 +100,21 @@ class RowCache(Cache):  # type: ignore[misc]  # transformers is read without typ
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.end
 
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        b, h, t, d = query.shape
+        g = key.shape[1]
+        query = query.reshape(b, g, h // g * t, d)  # the query heads of one key/value head are rows of one product
+        mask = self.mask if t == 1 or self.mask is None else self.mask.repeat(1, 1, h // g, 1)
+        parts = []
+        for start, stop, prefix in self.prefixes:
+            start, stop = max(start, self.rows.start) - self.rows.start, min(stop, self.rows.stop) - self.rows.start
+            if start < stop:
+                own = None if mask is None else mask[start:stop]
+                shared = None if prefix is None else (prefix.keys[layer], prefix.values[layer])
+                parts.append(_attend(query[start:stop], key[start:stop], value[start:stop], own, shared, scaling))
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return joined.reshape(b, h, t, d).transpose(1, 2).contiguous()
+
     def keep(self, rows: Sequence[int]) -> None:
         """Forget all rows but these."""
         index = torch.tensor(rows, device=self.seen_BC.device)
@@ -118,26 +133,32 @@ def attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
     scaling: float | None = None, dropout: float = 0.0, **kwargs: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
-    """The attention function that transformers calls for each layer; `rows` is the batch's cache in answering."""
-    cache: RowCache | None = kwargs.pop("rows", None)
-    if cache is None:  # training: causal, or the mask that was given
-        output: tuple[Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling
-        )
-        return output
-    b, h, t, d = query.shape
-    g = key.shape[1]
-    query = query.reshape(b, g, h // g * t, d)  # the query heads of one key/value head are rows of one product
-    mask = cache.mask if t == 1 or cache.mask is None else cache.mask.repeat(1, 1, h // g, 1)
-    parts = []
-    for start, stop, prefix in cache.prefixes:
-        start, stop = max(start, cache.rows.start) - cache.rows.start, min(stop, cache.rows.stop) - cache.rows.start
-        if start < stop:
-            own = None if mask is None else mask[start:stop]
-            layer = None if prefix is None else (prefix.keys[module.layer_idx], prefix.values[module.layer_idx])
-            parts.append(_attend(query[start:stop], key[start:stop], value[start:stop], own, layer, scaling))
-    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return joined.reshape(b, h, t, d).transpose(1, 2).contiguous(), None
+    """The attention function that transformers calls in each layer. Whoever arranged the batch knows who sees whom:
+    it comes along as `within`."""
+    within: Arrangement | None = kwargs.get("within")
+    if within is None:
+        raise ValueError("this model is run by kurabe's engine or trainer, which say who attends to whom")
+    return within.attend(module.layer_idx, query, key, value, scaling), None
+
+
+class Arrangement(Protocol):
+    """How the rows of a batch lie, and so which keys each query sees."""
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        """query [B, H, T, D], key and value [B, G, C, D] -> [B, T, H, D]."""
+        ...
+
+
+def scaled_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None, *, causal: bool = False
+) -> Tensor:
+    """torch's attention; query heads share key/value heads without a copy where the device can do it."""
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1 and query.device.type == "mps":
+        key, value, groups = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), 1
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=causal, scale=scaling, enable_gqa=groups > 1
+    )
 
 
 def _attend(
@@ -181,6 +202,8 @@ class Engine:
         self.device = stack.device
         # Per position in training, roughly: inputs and outputs of every linear layer, norms and attention, in float32.
         self.activation_bytes = 4 * self.layers * (12 * int(config.hidden_size) + 5 * int(config.intermediate_size))
+
+        self.rows_in_training = ALL_ROWS  # the trainer halves it once when memory ends
 
     @torch.inference_mode()
     def answer(self, rows: Sequence[Row]) -> None:
@@ -276,7 +299,7 @@ class Engine:
     def _forward(self, ids_BT: Tensor, positions_BT: Tensor, cache: RowCache) -> Tensor:
         hidden: Tensor = self.decoder(
             input_ids=ids_BT.to(self.device), position_ids=positions_BT.to(self.device), past_key_values=cache,
-            use_cache=True, rows=cache,
+            use_cache=True, within=cache,
         ).last_hidden_state  # fmt: skip
         return hidden
 

@@ -1,0 +1,236 @@
+"""The whole chain on a random tiny folder: load, train, save, load, answer; and every way in which it may fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kurabe import backends, recipes
+from kurabe.engine import Engine, Row
+from kurabe.errors import DataError, MissingError
+from kurabe.hf import HFBackend
+from kurabe.model import TrialPlan
+from kurabe.recipes import Recipe
+from kurabe.schema import AnswerKey, Message, Request, Sample
+from kurabe.settings import RunSettings
+
+SYSTEM = Message(role="system", content="You are a helpful support assistant.")
+ITEMS = ("shipping", "returns", "refund", "days")
+
+
+def settings(folder: Path, **changes: Any) -> RunSettings:
+    return RunSettings(model=str(folder), threads=1, device="cpu", **changes)
+
+
+@pytest.fixture(scope="module")
+def backend(tiny_folder: Path) -> HFBackend:
+    return backends.load(settings(tiny_folder))  # type: ignore[return-value]
+
+
+def question(item: str) -> Message:
+    return Message(role="user", content=f"What are the {item} costs?")
+
+
+def answer_text(item: str) -> str:
+    return f"The {item} costs ${ITEMS.index(item) + 3}.99."
+
+
+def samples() -> tuple[Sample, ...]:
+    return tuple(
+        Sample(example=item, messages=(SYSTEM, question(item), Message(role="assistant", content=answer_text(item))))
+        for item in ITEMS
+    )
+
+
+def plan(trial: int, steps: int = 60, seed: int = 1, **changes: Any) -> TrialPlan:
+    recipe = Recipe(name="test", rank=8, alpha=16, rate=0.01, rate_width=64, batch=4, min_steps=steps, **changes)
+    return TrialPlan(trial, recipes.plan(recipe, len(ITEMS), len(ITEMS), 64), samples(), seed)
+
+
+def request(item: str, trial: int = 0, limit: int = 30, sample: int = 0, **changes: Any) -> Request:
+    key = AnswerKey(model="m", trial=trial, arm="a", hop="live", probe="trained", question=item, sample=sample)
+    return Request(key=key, messages=(SYSTEM, question(item)), max_new_tokens=limit, **changes)
+
+
+def test_it_learns_saves_loads_and_answers(backend: HFBackend, tmp_path: Path) -> None:
+    before = [a.text for a in backend.answer([request(item) for item in ITEMS])]
+    steps = list(backend.train([plan(1)]))
+    assert steps[0].loss is not None
+    assert steps[-1].loss is not None
+    assert steps[-1].loss < 0.1 < steps[0].loss
+    answers = list(backend.answer([request(item, trial) for item in ITEMS for trial in (0, 1)]))
+    assert [a.text for a in answers[1::2]] == [answer_text(item) for item in ITEMS]  # learned, its end token, too
+    assert {a.finish for a in answers[1::2]} == {"stop"}
+    assert [a.text for a in answers[::2]] == before  # the base is as it was
+    backend.save_adapter(1, tmp_path)
+    backend.load_adapter(5, tmp_path)
+    assert [a.text for a in backend.answer([request(item, 5) for item in ITEMS])] == [answer_text(i) for i in ITEMS]
+
+
+def test_answers_are_counted(backend: HFBackend) -> None:
+    answers = list(backend.answer([request(item, limit=4) for item in ITEMS]))
+    for item, answer in zip(ITEMS, answers, strict=True):
+        assert answer.key == request(item).key
+        assert answer.prompt_tokens == backend.count((SYSTEM, question(item)))
+        assert answer.new_tokens == len(answer.token_ids) <= 4
+        assert answer.seconds > 0
+    assert sorted(answer.cached_tokens for answer in answers)[0] == 0
+    assert max(answer.cached_tokens for answer in answers) > 10
+
+
+def test_info_and_trainable(backend: HFBackend, tiny_folder: Path) -> None:
+    from kurabe import hub
+
+    info = backend.info
+    assert (info.hidden, info.layers, info.context, info.dtype, info.device) == (64, 2, 2048, "float32", "cpu")
+    assert info.sha256 == hub.verify(tiny_folder).sha256
+    assert not info.stand_in
+    linears = 2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 128)  # q o, k v, gate up down: inputs + outputs
+    assert backend.trainable(16) == 16 * 2 * linears
+    from safetensors.torch import load_file
+
+    assert info.parameters == sum(tensor.numel() for tensor in load_file(tiny_folder / "model.safetensors").values())
+
+
+def test_threads_are_the_settings(tiny_folder: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        assert backends.load(settings(tiny_folder)).info.threads == 1 == torch.get_num_threads()
+        loaded = backends.load(RunSettings(model=str(tiny_folder), device="cpu"))
+        assert loaded.info.threads == backends.cores() == torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_device_that_is_not_there(tiny_folder: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(MissingError, match="cuda"):
+        backends.load(RunSettings(model=str(tiny_folder), device="cuda"))
+
+
+def test_the_same_weights_as_bf16_answer_in_float32(tiny_folder: Path, tmp_path: Path) -> None:
+    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "half"))
+    LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
+    assert backends.load(settings(folder)).info.dtype == "float32"
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Sequence[Row]], BaseException | None]) -> list[int]:
+    true, calls = Engine.answer, []
+
+    def answer(self: Engine, rows: Sequence[Row]) -> None:
+        calls.append(len(rows))
+        error = broken(rows)
+        if error:
+            raise error
+        true(self, rows)
+
+    monkeypatch.setattr(Engine, "answer", answer)
+    return calls
+
+
+def test_a_failed_batch_is_an_error_and_not_a_wrong_answer(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, lambda rows: RuntimeError("boom"))
+    for answer in backend.answer([request("days"), request("refund")]):
+        assert (answer.finish, answer.text) == ("error", "")
+        assert "boom" in answer.error
+
+
+def test_memory_that_ends_halves_the_batch_once(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [a.text for a in backend.answer([request(item) for item in ITEMS])]
+    calls = failing(monkeypatch, lambda rows: MemoryError() if len(rows) > 2 else None)
+    assert [a.text for a in backend.answer([request(item) for item in ITEMS])] == expected
+    assert calls == [4, 2, 2]
+
+
+def test_memory_that_ends_again_costs_only_its_half(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {ITEMS.index(item): 5 + ITEMS.index(item) for item in ITEMS}
+    calls = failing(monkeypatch, lambda rows: MemoryError() if any(row.limit >= 7 for row in rows) else None)
+    answers = list(backend.answer([request(item, limit=limits[ITEMS.index(item)]) for item in ITEMS]))
+    assert [a.finish == "error" for a in answers] == [False, False, True, True]
+    assert calls == [4, 2, 2]
+
+
+def test_interrupts_are_not_swallowed(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, lambda rows: KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        list(backend.answer([request("days")]))
+
+
+def test_a_prompt_that_does_not_fit_is_never_cut(backend: HFBackend) -> None:
+    long = request("days").model_copy(update={"messages": (Message(role="user", content="cost " * 3000),)})
+    answers = list(backend.answer([request("refund"), long, request("days")]))
+    assert [a.finish == "error" for a in answers] == [False, True, False]
+    assert "context" in answers[1].error
+
+
+def test_a_trial_without_adapter_is_an_error(backend: HFBackend) -> None:
+    (answer,) = backend.answer([request("days", trial=99)])
+    assert answer.finish == "error"
+
+
+def test_a_sample_that_does_not_fit_is_refused(backend: HFBackend) -> None:
+    long = Sample(example="row 7", messages=(question("days"), Message(role="assistant", content="cost " * 3000)))
+    with pytest.raises(DataError, match="row 7"):
+        list(backend.train([plan(2)._replace(samples=(long,))]))
+
+
+def test_an_adapter_of_another_base_is_refused(backend: HFBackend, tiny_folder: Path, tmp_path: Path) -> None:
+    """Same shapes, other weights: only the hash in the adapter tells them apart."""
+    from conftest import write_model
+
+    other = Path(shutil.copytree(tiny_folder, tmp_path / "other"))
+    write_model(other, seed=1)
+    list(backend.train([plan(3, steps=1)]))
+    (tmp_path / "adapter").mkdir()
+    backend.save_adapter(3, tmp_path / "adapter")
+    with pytest.raises(MissingError, match="other weights"):
+        backends.load(settings(other)).load_adapter(1, tmp_path / "adapter")
+
+
+def test_the_embedded_model_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(backends.resources, "files", lambda _: tmp_path)
+    with pytest.raises(MissingError, match="embedded"):
+        backends.load(RunSettings())
+
+
+# --- a process of its own --------------------------------------------------------------------------------------------
+
+
+def test_loading_is_silent_offline_and_refusals_do_not_import_torch(tiny_folder: Path, tmp_path: Path) -> None:
+    program = """
+import json, socket, sys
+from kurabe import backends
+from kurabe.errors import MissingError
+from kurabe.settings import RunSettings
+def cut(*a, **k): raise AssertionError("the network was asked for")
+socket.socket.connect = cut
+try:
+    backends.load(RunSettings(model="no/such-model"))
+except MissingError:
+    pass
+early = sorted(m for m in ("torch", "transformers") if m in sys.modules)
+backends.load(RunSettings(model=sys.argv[1], device="cpu"))
+print(json.dumps({"early": early, "late": [m for m in ("peft", "trl", "datasets") if m in sys.modules]}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tiny_folder)], capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if not k.startswith("HF_")} | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {"early": [], "late": []}
