@@ -74,6 +74,7 @@ def test_a_bad_file_is_reported_and_not_raised(tmp_path: Path) -> None:
         (7, "refuse"),
     ]
     assert [(pair.line, pair.other_line) for pair in report.contradictions] == [(7, 4)]
+    assert [example.line for example in report.shown] == [1, 2, 3]
     with pytest.raises(DataError) as refused:
         read_examples(path)
     assert refused.value.what == report.refusal and len(refused.value.problems) == 3

@@ -89,6 +89,7 @@ def test_western_text_is_not_taken_for_japanese(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         read(write(tmp_path / "a.jsonl", text.encode("cp1252")))
     assert "--encoding cp1252" in refused.value.fix
+    assert "cp932" not in refused.value.why and "euc_jp" not in refused.value.why
 
 
 def test_a_mixture_names_the_line_and_no_encoding(tmp_path: Path) -> None:
@@ -156,7 +157,9 @@ def test_each_broken_line_has_its_place_and_reason(tmp_path: Path, line: str, re
 
 
 def test_a_torn_last_line_is_a_problem_and_not_an_end(tmp_path: Path) -> None:
-    assert reasons(read(write(tmp_path / "a.jsonl", GOOD + "\n" + GOOD[:-3]))) == [(2, GOOD.index('"500') + 1, "not-json")]
+    assert reasons(read(write(tmp_path / "a.jsonl", GOOD + "\n" + GOOD[:-3]))) == [
+        (2, GOOD.index('"500') + 1, "not-json")
+    ]
 
 
 def test_a_line_without_an_end_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurabe import shops, wordings_en, wordings_ja
-from kurabe.wordings import MOST_HELD_OUT, MOST_TRAINED, frames, normal, reword
+from kurabe import shops, wordings, wordings_en, wordings_ja
+from kurabe.wordings import MOST_HELD_OUT, MOST_TRAINED, Frames, frames, normal, reword
 
 # Question -> what every rewording must still hold.
 ENGLISH = {
@@ -181,6 +181,12 @@ def test_frames_are_disjoint(language: str) -> None:
     for name, both in frames(language).items():
         assert both.trained and both.held_out, name
         assert len(set(both.trained)) == len(both.trained) and len(set(both.held_out)) == len(both.held_out)
+
+
+def test_a_sentence_that_stands_on_both_sides_is_trained_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Frames(trained=("Tell me about {x}.", "{x}?"), held_out=("tell me about {x}!", "And {x}?"))
+    monkeypatch.setattr(wordings, "frames", lambda language: {"topic": both, "clause": Frames((), ())})
+    assert reword("What is the fee?", "en") == (("Tell me about the fee.", "The fee?"), ("And the fee?",))
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
