@@ -82,7 +82,7 @@ _PHONE = Pattern(
     # 03-1234-5678, 0120-123-456; 03(1234)5678; 09012345678; 1-800-FLOWERS
     r"|0[0-9]{1,4}-[0-9]{1,4}-[0-9]{3,4}|0[0-9]{1,4}\([0-9]{1,4}\)[0-9]{3,4}|0[0-9]{9,10}"
     r"|1-8[0-9]{2}-(?=[a-z0-9]{0,7}[a-z])[a-z0-9]{5,8})"
-    r"(?![0-9]|[a-z](?!xt)|-[0-9])(?:,?\s?(?:ext\.?|extension|内線)\s?(?P<extension>[0-9]{1,5}))?",
+    r"(?![0-9]|(?!x[0-9]|ext)[a-z]|-[0-9])(?:,?\s?(?:ext\.?|extension|x|内線)\s?(?P<extension>[0-9]{1,5}))?",
     _FLAGS,
 )
 # Seven digits are a phone number where the words before say so, and with the exchange of invented numbers, 555.

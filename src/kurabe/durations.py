@@ -39,7 +39,7 @@ _ENGLISH = Pattern(
     r"[ -]{0,2}(?:(?:calendar|full|whole|consecutive|more|additional|extra|straight|further|short)[ -])?"
     r"(?:(?:business|working|work)[ _-]?(?P<business>day|hour)s?|(?P<weekday>weekday)s?"
     r"|(?P<plain>second|minute|hour|day|week|fortnight|month|year|sec|min|hr|h|wk|yr)s?)"
-    r"(?:\(s\))?(?:(?<=min)\.|(?<=hr)\.|(?<=sec)\.)?(?![A-Za-z]|[ -]olds?\b| of age)",
+    r"(?:\(s\))?(?:(?<=min)\.|(?<=hr)\.|(?<=sec)\.)?(?![A-Za-z]|[ _-]olds?\b| of age)",
     _FLAGS,
 )
 _JAPANESE = Pattern(

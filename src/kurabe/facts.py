@@ -179,15 +179,6 @@ def _named_string(value: str) -> tuple[Fact, ...]:
     return (Fact(kind="name", value=folded(value), text=value),)
 
 
-# Canonical values that no text would hold, but a row may name.
-_ONE_DATE = r"(?:[0-9]{4}(?:-[0-9]{2}){0,2}|--[0-9]{2}(?:-[0-9]{2})?|---[0-9]{2}|[a-z]{3,6}day(?:-[a-z]{3,6}day)?)"
-_CANONICAL = {
-    "percentage": Pattern(r"[0-9]+(?:\.[0-9]+)?(?:-[0-9]+(?:\.[0-9]+)?)?"),
-    "count": Pattern(r"[0-9]+\+?"),
-    "date": Pattern(rf"{_ONE_DATE}(?:/{_ONE_DATE})?"),
-}
-
-
 def _named_kind(given: Mapping[str, Any]) -> Fact:
     kind, value = given.get("kind"), given.get("value")
     if kind not in KINDS:
@@ -197,23 +188,34 @@ def _named_kind(given: Mapping[str, Any]) -> Fact:
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not folded(str(value)):
         raise DataError(f"The value of a {kind} fact is missing.", fix=f'Write {{"kind": "{kind}", "value": ...}}.')
     text = str(value)
-    found = [span.value for span in _spans(normalise(text).text) if span.kind == kind] or _verbatim(kind, text)
+    canonical = _CANONICAL[kind].fullmatch(folded(text)) if kind in _CANONICAL else None
+    found = [span.value for span in _spans(normalise(text).text) if span.kind == kind]
+    found = [folded(text)] if canonical else found or _verbatim(kind, text)
     if len(found) != 1:
         raise DataError(f"{text!r} is not one {kind}.", fix="Write one value as it stands in an answer.")
     return Fact(kind=kind, value=found[0], text=text)
 
 
+# Canonical values that no text would hold, but a row may name.
+_DECIMAL = r"[0-9]+(?:\.[0-9]+)?"
+_ONE_DATE = r"(?:[0-9]{4}(?:-[0-9]{2}){0,2}|--[0-9]{2}(?:-[0-9]{2})?|---[0-9]{2}|[a-z]{3,6}day(?:-[a-z]{3,6}day)?)"
+_CANONICAL = {
+    "percentage": Pattern(rf"{_DECIMAL}(?:-{_DECIMAL})?"),
+    "count": Pattern(rf"{_DECIMAL}(?:-{_DECIMAL})?\+?(?: (?:{'|'.join(TABLE)}))?"),
+    "date": Pattern(rf"{_ONE_DATE}(?:/{_ONE_DATE})?"),
+}
+_COUNT_OF_ANYTHING = Pattern(rf"{_DECIMAL}(?:-{_DECIMAL})?\+? [^\s0-9]+")
+_NUMBER_TO_DIAL = Pattern(r"(\+?[0-9][0-9 .()-]{1,24})(x[0-9]{1,5})?")
+
+
 def _verbatim(kind: str, text: str) -> list[str]:
-    """The value of a kind that may look like anything, or that was given in its canonical form."""
-    if kind in ("name", "url"):
+    """The value of a kind that may look like anything."""
+    if kind in ("name", "url") or (kind == "count" and _COUNT_OF_ANYTHING.fullmatch(folded(text))):
         return [folded(text)]
     if kind == "code":
         return [folded(text).upper()]
-    if kind == "phone":
-        digits = dialled(normalise(text).text.strip())
-        return [digits] if len(digits) >= 2 else []
-    pattern = _CANONICAL.get(kind)
-    return [folded(text)] if pattern and pattern.fullmatch(folded(text)) else []
+    number = _NUMBER_TO_DIAL.fullmatch(folded(text)) if kind == "phone" else None
+    return [dialled(number.group(1)) + (number.group(2) or "")] if number else []
 
 
 # --- seeking ---------------------------------------------------------------------------------------------------
