@@ -17,7 +17,7 @@ def command(
     run: Annotated[str, typer.Argument(help="cli.which_run")],
     question: Annotated[str, typer.Argument(help="cli.ask.question")],
     arm: Annotated[list[str] | None, typer.Option(help="cli.ask.arm")] = None,
-    runs: Annotated[Path, typer.Option(help="settings.runs")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
     from rich.text import Text
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def command(
     screen: "Screen",
-    run: Annotated[list[str] | None, typer.Argument(help="cli.clean.run", metavar="[RUN]...")] = None,
-    runs: Annotated[Path, typer.Option(help="settings.runs")] = Path("runs"),
+    run: Annotated[list[str] | None, typer.Argument(help="cli.clean.run")] = None,
+    runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", help="cli.clean.yes")] = False,
 ) -> None:
     from kurabe import texts

@@ -45,7 +45,7 @@ class Check(NamedTuple):
 
 def command(
     screen: "Screen",
-    runs: Annotated[Path, typer.Option(help="settings.runs")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
     from rich.text import Text
 

@@ -20,7 +20,7 @@ def command(
     form: Annotated[Literal["html", "md", "json", "csv"], typer.Option("--format", help="cli.report.format")] = "html",
     out: Annotated[Path | None, typer.Option(help="cli.report.out")] = None,
     show: Annotated[bool, typer.Option("--open", help="cli.report.open")] = False,
-    runs: Annotated[Path, typer.Option(help="settings.runs")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
     from kurabe.analysis import load_run
     from kurabe.cli.find import find_run

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def command(
     screen: "Screen",
     run: Annotated[str, typer.Argument(help="cli.which_run")],
-    runs: Annotated[Path, typer.Option(help="settings.runs")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
     gate: Annotated[bool, typer.Option("--gate", help="cli.run.gate")] = False,
     fail_under: Annotated[float | None, typer.Option(help="cli.run.fail_under", min=0, max=100)] = None,
 ) -> None:
