@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
+from kurabe.arms import write_prompt
 from kurabe.checking import check
 from kurabe.dataset import Dataset, read_examples
 from kurabe.splits import find_close, prepare
@@ -64,10 +67,12 @@ def test_support_rows_have_enough_wordings_far_from_each_other(language: str) ->
 
 
 @pytest.mark.parametrize("language", SUPPORT)
-def test_support_answers_are_short(language: str) -> None:
-    for example in read(language).examples:
-        # A bound on words and characters that leaves room for a small vocabulary, in which each digit is a token.
-        assert len(example.answer.split()) <= 30 if language == "en" else len(example.answer) <= 80
+def test_support_rows_and_their_prompt_are_short_for_the_embedded_model(language: str) -> None:
+    tokenizer = Tokenizer.from_file(str(Path(str(files("kurabe"))) / "tiny" / "tokenizer.json"))
+    examples = read(language).examples
+    for example in examples:
+        assert len(tokenizer.encode(f"{example.question}\n{example.answer}").ids) <= 80
+    assert len(tokenizer.encode(write_prompt(examples, language)).ids) <= 1200
 
 
 def test_two_of_the_questions_are_the_old_shows() -> None:
