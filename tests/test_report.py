@@ -254,6 +254,14 @@ def test_places_that_overlap_or_lie_outside_never_break_an_answer(text: str, spa
     assert "".join(piece.text for piece in answers.pieces(answer)) == text
 
 
+def test_a_value_that_a_row_named_explicitly_is_marked_where_it_stands(results: Results) -> None:
+    named = Fact(kind="name", value="visa", text="Visa")
+    question = results.questions[0].model_copy(update={"expected": "We accept Visa.", "facts": (named,)})
+    assert answers.Piece("Visa", "expected") in answers.expected_pieces(question)
+    absent = question.model_copy(update={"expected": "We accept cards."})
+    assert answers.expected_pieces(absent) == [answers.Piece("We accept cards.")]
+
+
 def test_a_wrong_value_names_the_one_that_was_expected() -> None:
     right, wrong = (Fact(kind="money", value=v, text=v) for v in ("$6.99", "$5"))
     outcome = Outcome(fact=right, status="wrong", found=wrong)
@@ -298,8 +306,9 @@ def test_markdown_says_what_the_page_says(results: Results) -> None:
     for reason in sentences.reasons(results.verdict, t):
         assert reason in text
     assert "| Arm | " in text and inert("lora (origin)") in text
-    for what, _ in (sentences.finding(f, t) for f in results.audit if f.level == "warn"):
-        assert what in text
+    for finding in results.audit:
+        if finding.level == "warn":
+            assert f"- {finding.recipe}: {sentences.finding(finding, t)[0]}" in text
 
 
 def test_markdown_rows_have_as_many_cells_as_their_head(hostile: Results) -> None:
@@ -315,7 +324,14 @@ def test_markdown_text_is_inert(text: str) -> None:
     escaped = inert(text)
     assert "\n" not in escaped
     assert not re.search(r"(?<!\\)[<>\[\]`*|]", escaped)
-    assert not re.match(r"\s*(?:[#>+-]|\d+\.\s)", escaped)
+    assert not re.match(r"\s*(?:[#>+=-]|\d+[.)])", escaped)
+    assert not re.search(r"(?<!\\)://", escaped)
+
+
+def test_markdown_leaves_ordinary_prose_alone() -> None:
+    said = "We ship in 3-5 days (free over 50 dollars). It's 7.5 % off!"
+    assert inert(said) == said
+    assert inert("1. one") == "1\\. one" and inert("- one") == "\\- one" and inert("www.x.org") == "www\\.x.org"
 
 
 # --- sentences -------------------------------------------------------------------------------------------------

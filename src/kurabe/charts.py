@@ -192,6 +192,10 @@ def _curves(by_trial: Sequence[Sequence[CurvePoint]], t: Texts, size: ChartSize)
     marks = [
         lines.mark_line(strokeWidth=2.2),
         labels.mark_point(filled=True, size=60, opacity=1),
+        # The name keeps clear of a curve that runs behind it.
+        labels.mark_text(align="left", dx=8, fontWeight=600, strokeWidth=5, stroke=COLOURS["paper"]).encode(
+            text="recipe:N", color=alt.value(COLOURS["paper"])
+        ),
         labels.mark_text(align="left", dx=8, fontWeight=600).encode(text="recipe:N"),
     ]
     height = 220 if size is WIDE else 190

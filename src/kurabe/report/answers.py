@@ -81,12 +81,20 @@ def _cut(text: str, marked: Sequence[tuple[Fact, Mark]]) -> list[Piece]:
     """Values that overlap an earlier one, or that have no place in the text, stay unmarked there."""
     limit = min(len(text), SHOWN_CHARACTERS)
     result, at = [], 0
-    for fact, mark in sorted(marked, key=lambda pair: pair[0].start):
-        if fact.start < at or fact.end > limit or fact.start >= fact.end:
+    for (start, end), mark in sorted((_place(text, fact), mark) for fact, mark in marked):
+        if start < at or end > limit or start >= end:
             continue
-        if fact.start > at:
-            result.append(Piece(text[at : fact.start]))
-        result.append(Piece(text[fact.start : fact.end], mark))
-        at = fact.end
+        if start > at:
+            result.append(Piece(text[at:start]))
+        result.append(Piece(text[start:end], mark))
+        at = end
     rest = text[at:limit] + ("…" if len(text) > limit else "")
     return [*result, Piece(rest)] if rest else result
+
+
+def _place(text: str, fact: Fact) -> tuple[int, int]:
+    """Where the value stands; one that a row named explicitly is looked for."""
+    if fact.start >= 0:
+        return fact.start, fact.end
+    start = text.find(fact.text)
+    return start, start + len(fact.text) if start >= 0 else -1

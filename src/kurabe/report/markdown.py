@@ -13,7 +13,10 @@ from kurabe.report import answers, sentences, tables
 from kurabe.schema import ArmAnswer, Results
 from kurabe.texts import Texts
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:@])")
+# What formats, links, mentions or begins a cell anywhere; what begins a list or a line at the start; bare addresses.
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$&@])")
+_START = re.compile(r"^(\d*)([-+=.)])")
+_ADDRESS = re.compile(r"(?i)(?<=[a-z])(:)(?=//)|(?<=www)(\.)")
 MAIN_ARMS = ("base", "prompt", "lora")
 
 
@@ -42,7 +45,8 @@ def markdown(results: Results, t: Texts) -> str:
 
 def inert(text: str) -> str:
     """`text` on one line, with nothing in it that Markdown would obey."""
-    return _SPECIAL.sub(r"\\\1", " ".join(answers.visible(text).split()))
+    text = _SPECIAL.sub(r"\\\1", " ".join(answers.visible(text).split()))
+    return _ADDRESS.sub(lambda found: "\\" + found[0], _START.sub(r"\1\\\2", text))
 
 
 def _headline(results: Results, t: Texts) -> str:
@@ -59,9 +63,12 @@ def _verdict(results: Results, t: Texts) -> list[str]:
 
 
 def _training(results: Results, t: Texts) -> list[str]:
-    found = [" ".join(sentences.finding(finding, t)) for finding in results.audit if finding.level != "info"]
-    named = [f"{finding.recipe}: {words}" for finding, words in zip(results.audit, found, strict=False)]
-    return [*_table(tables.trials(results, t)), *_bullets(named)]
+    found = [
+        f"{finding.recipe}: {' '.join(sentences.finding(finding, t))}"
+        for finding in results.audit
+        if finding.level != "info"
+    ]
+    return [*_table(tables.trials(results, t)), *_bullets(found)]
 
 
 def _answers(results: Results, t: Texts) -> list[str]:

@@ -97,17 +97,18 @@ def provenance(results: Results, t: Texts) -> Table:
     """Which data, which model, which machine."""
     model, origin = results.model, results.provenance
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(origin.libraries.items()))
+    machine = t("report.machine_is", cores=origin.cores, memory=texts.size(origin.memory))
     shape = t("report.shape", hidden=model.hidden, layers=model.layers, context=texts.count(model.context))
     rows = [
         ("run", results.run),
         ("created", results.created),
         ("data", results.data),
         ("data_sha256", origin.data_sha256),
-        ("model", f"{model.name} ({model.family}, {texts.count(model.parameters)})"),
+        ("model", t("report.model_is", name=model.name, family=model.family, parameters=texts.count(model.parameters))),
         ("shape", shape),
         ("model_sha256", model.sha256),
-        ("device", f"{model.device}, {model.dtype}, {model.threads}"),
-        ("machine", f"{origin.processor}, {origin.cores}, {texts.size(origin.memory)}, {origin.platform}"),
+        ("device", t("report.device_is", device=model.device, dtype=model.dtype, threads=model.threads)),
+        ("machine", f"{origin.processor}, {machine}, {origin.platform}"),
         ("software", f"kurabe {origin.kurabe}, Python {origin.python}, {libraries}"),
         ("commit", origin.commit),
         ("seconds", ", ".join(f"{t(f'report.stage.{k}')} {texts.seconds(v)}" for k, v in results.seconds.items())),
@@ -183,7 +184,8 @@ def _number(value: float | None, digits: int) -> str:
 def _setting(value: Any) -> str:
     """A setting's value as the user would write it."""
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_setting(part)}" for name, part in value.items() if part is not None)
+        numbers = {name: part for name, part in value.items() if part is not None}
+        return ", ".join(f"{name}: {_setting(part)}" for name, part in numbers.items()) if len(numbers) > 1 else "–"
     if isinstance(value, (list, tuple)):
         return ", ".join(str(part) for part in value)
     return "–" if value is None else str(value)
