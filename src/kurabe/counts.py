@@ -58,6 +58,7 @@ _NOUNS = Pattern(
     rf"(?:\+|\s(?:or more|and more|plus|or above))?(?P<gap>[ -]?){_WORD}(?:[ -]{_WORD})?(?:[ ]{_WORD})?", _FLAGS
 )
 
+_PLAIN_COUNTERS = "枚 冊 箱 袋 セット 件 拠点 色 席 文字 桁 杯 泊 棟 頭 匹 羽 粒 錠 束 巻 試合 館 曲 話"
 # Counters and what may not follow them, for they are also parts of words: 3本 but not 3本店, 3点 but not 3点検.
 _COUNTERS = {
     "item": "個(?![人別室性数月])|点(?![検数滴灯])|品目|品(?![質番名切])|つ",
@@ -71,7 +72,7 @@ _COUNTERS = {
     "店舗": "店舗|店(?!長)", "種類": "種類|種(?![別々])", "部": "部(?![屋分門品署])", "口": "口(?![座コ])",
     "通": "通(?![常知話販貨信路訳帳りう])", "室": "室(?![内温])|部屋", "組": "組(?![みま合])", "両": "両(?![方親側替])",
     "か所": "[かヶカヵケ箇]所",
-    **{c: c for c in "枚 冊 箱 袋 セット 件 拠点 色 席 文字 桁 杯 泊 棟 頭 匹 羽 粒 錠 束 巻 試合 館 曲 話".split()},
+    **{word: word for word in _PLAIN_COUNTERS.split()},
 }  # fmt: skip
 _COUNTER_NAMES = tuple(_COUNTERS)
 _COUNTER = Pattern(r"\s?(?:" + "|".join(f"({pattern})" for pattern in _COUNTERS.values()) + ")")

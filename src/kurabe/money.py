@@ -18,10 +18,8 @@ _SIGNS = {
     "R$": "BRL", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₩": "KRW", "₹": "INR", "฿": "THB", "Rs.": "INR",
     "Rs": "INR",
 }  # fmt: skip
-CODES = tuple(
-    "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW TWD INR SEK NOK DKK PLN CZK HUF BRL MXN ZAR THB ILS TRY AED IDR"
-    .split()
-)  # fmt: skip
+_CODE_LIST = "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW TWD INR SEK NOK DKK PLN CZK HUF BRL MXN ZAR THB ILS TRY"
+CODES = tuple(_CODE_LIST.split())
 _ENGLISH = {
     "us dollar": "USD", "canadian dollar": "CAD", "australian dollar": "AUD", "dollar": "USD", "buck": "USD",
     "euro": "EUR", "pounds sterling": "GBP", "pound": "GBP", "yen": "JPY", "swiss franc": "CHF", "franc": "CHF",

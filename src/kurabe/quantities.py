@@ -111,8 +111,8 @@ def _range(text: str, left: _Number, right: _Number) -> Quantity | None:
         low, high, name = durations.in_one_unit(low, first.unit, high, last.unit)
     elif not left.unit and left.numeral.form == "digits" and right.numeral.form == "kanji":
         low *= _scale_written_once(low, high)
-    if low >= high or (_OR.fullmatch(gap) and high - low != 1):
-        return None
+    if low >= high or (_OR.fullmatch(gap) and (high - low != 1 or last.kind == "money")):
+        return None  # "3 or 4 days" is a range, "10 or 25 items" and "$6 or $7" are two values
     return Quantity(last.kind, name, low, high, left.start, right.end)
 
 

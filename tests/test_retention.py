@@ -1,0 +1,87 @@
+"""Retention questions: fixed, answerable from what they bring, checkable, and no shop of the user's."""
+
+from __future__ import annotations
+
+import pytest
+
+from kurabe import retention
+from kurabe.errors import MissingError
+from kurabe.facts import find_facts, same
+from kurabe.retention import general_questions, reading_questions
+from kurabe.schema import Answer, AnswerKey, Question
+from kurabe.scoring import is_right
+
+LANGUAGES = ("en", "ja")
+
+
+def answered(question: Question, text: str) -> bool | None:
+    key = AnswerKey(model="m", trial=0, arm="base", hop="live", probe=question.probe, question=question.id)
+    return is_right(Answer(key=key, text=text), question)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_general_questions_are_right_by_their_own_answer_and_by_no_refusal(language: str) -> None:
+    questions = general_questions(language, 400)
+    assert len(questions) >= 100
+    assert (
+        len({question.id for question in questions}) == len({question.text for question in questions}) == len(questions)
+    )
+    for question in questions:
+        assert (question.probe, question.example, question.system) == ("general", question.id, None)
+        assert answered(question, question.expected) is True, question
+        assert answered(question, "I don't have that information. その情報はありません。") is False, question
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_fewer_general_questions_are_spread_over_all_of_them(language: str) -> None:
+    everything = [question.id for question in general_questions(language, 10_000)]
+    some = [question.id for question in general_questions(language, 20)]
+    assert len(some) == 20 and some == sorted(some, key=everything.index)
+    assert everything.index(some[-1]) > 0.8 * len(everything)
+    assert general_questions(language, 0) == ()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_reading_questions_can_be_answered_from_their_own_system_message(language: str) -> None:
+    questions = reading_questions(language, 60, 0)
+    assert len(questions) == 60 == len({question.id for question in questions})
+    for question in questions:
+        assert (question.probe, question.example) == ("reading", question.id)
+        assert question.system and question.expected in question.system
+        assert question.facts == find_facts(question.expected) != ()
+        assert answered(question, question.expected) is True
+        in_prompt = find_facts(question.system)
+        assert any(same(fact, other) for fact in question.facts for other in in_prompt)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_layouts_are_read_and_prompts_are_shared(language: str) -> None:
+    questions = reading_questions(language, 60, 0)
+    prompts = {question.system or "" for question in questions}
+    blocks = {prompt for prompt in prompts if "\nA: " in prompt or "\n回答: " in prompt}
+    lists = {prompt for prompt in prompts if "\n- " in prompt} - blocks
+    assert len(blocks) >= 4 and len(lists) >= 4 and blocks | lists == prompts
+    assert len(prompts) <= 20  # several questions per prompt, so that a shared prefix is paid for once
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_questions_are_seldom_the_prompt_s_own(language: str) -> None:
+    """Reading means more than finding one's own question again."""
+    questions = reading_questions(language, 60, 0)
+    repeated = sum(f"{question.text}\n" in (question.system or "") for question in questions)
+    assert repeated <= 12
+
+
+def test_the_same_seed_asks_the_same_and_another_seed_other_questions() -> None:
+    assert reading_questions("en", 30, 0) == reading_questions("en", 30, 0)
+    assert reading_questions("en", 10, 0) == reading_questions("en", 30, 0)[:10]
+    other = {question.text for question in reading_questions("en", 30, 1)}
+    assert {question.system for question in reading_questions("en", 30, 0)} != other
+    assert reading_questions("en", 0, 0) == ()
+
+
+def test_a_language_without_questions_is_missing_and_says_what_helps() -> None:
+    retention._general.cache_clear()
+    with pytest.raises(MissingError) as caught:
+        general_questions("xx", 5)
+    assert "general-xx.jsonl" in caught.value.where and "retention" in caught.value.fix
