@@ -1,24 +1,28 @@
-"""Runs that die: the scripted backend, and a process that kills itself at its n-th file operation.
+"""Runs that die: the scripted backend, killed at its n-th file operation or at any moment.
 
-    python tests/killed_run.py run FOLDER [DELAY]         a whole run into FOLDER/run
-    python tests/killed_run.py resume FOLDER [DELAY]      goes on with it, or begins it when nothing was stored
-    python tests/killed_run.py everywhere FOLDER [EVERY]  for each n: kill at operation n, resume, compare
+    python tests/killed_run.py everywhere FOLDER [EVERY]     for each n: kill at operation n, resume, compare
+    python tests/killed_run.py randomly FOLDER KILLS SEED    kill one run at random moments, again and again; compare
 
-The product does not know that it is killed: the operations of the `os` module are counted from outside.
+The product does not know that it is killed: a signal comes from outside, or the operations of the `os` module are
+counted from outside. Every run is a forked process, because importing takes longer than running.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kurabe import dataset, experiment, splits
+from kurabe.errors import UserError
 from kurabe.fake import FakeBackend, rehearsal
 from kurabe.runs import RunFolder
 from kurabe.settings import RunSettings
@@ -102,8 +106,8 @@ def die_at(operation: int | None) -> Callable[[], int]:
     return lambda: count
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """The exit status of `work` in a child process; negative where a signal ended it."""
+def start(work: Callable[[], None]) -> int:
+    """`work` in a child process; its pid."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -114,7 +118,38 @@ def in_child(work: Callable[[], None]) -> int:
             print(repr(error), file=sys.stderr)
         finally:
             os._exit(status)
+    return child
+
+
+def end(child: int) -> int:
+    """Its exit status; negative where a signal ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def randomly(folder: Path, kills: int, seed: int) -> None:
+    """Kill one run after random times, resuming it in between, and compare what it comes to in the end."""
+    draw, killed, reached = random.Random(seed), 0, Counter[str]()
+    (folder / "whole").mkdir(parents=True)
+    (folder / "killed").mkdir()
+    begin(folder / "whole")
+    for _ in range(kills):
+        child = start(lambda: go_on(folder / "killed", delay=0.003))
+        time.sleep(draw.uniform(0, 1.2))
+        os.kill(child, signal.SIGKILL)
+        killed += end(child) == -signal.SIGKILL
+        reached[stage(folder / "killed" / "run")] += 1
+    status = end(start(lambda: go_on(folder / "killed")))
+    same = status == 0 and what_counts(folder / "killed" / "run") == what_counts(folder / "whole" / "run")
+    print(json.dumps({"killed": killed, "reached": reached, "same": same}))
+
+
+def stage(run: Path) -> str:
+    """The stage that the run had reached."""
+    try:
+        events = RunFolder.open(run).events()
+    except UserError:
+        return "nothing"
+    return next((event.values["name"] for event in reversed(events) if event.kind == "stage"), "request")
 
 
 def everywhere(folder: Path, every: int) -> None:
@@ -132,9 +167,9 @@ def everywhere(folder: Path, every: int) -> None:
             die_at(operation)
             begin(place)
 
-        if in_child(die) != -signal.SIGKILL:
+        if end(start(die)) != -signal.SIGKILL:
             differing.append(f"{operation}: was not killed")
-        elif in_child(lambda place=place: go_on(place)) != 0:  # type: ignore[misc]
+        elif end(start(lambda place=place: go_on(place))) != 0:  # type: ignore[misc]
             differing.append(f"{operation}: was not resumed")
         elif what_counts(place / "run") != expected:
             differing.append(f"{operation}: another result")
@@ -143,8 +178,8 @@ def everywhere(folder: Path, every: int) -> None:
 
 
 if __name__ == "__main__":
-    verb, where, *rest = sys.argv[1:]
+    verb, where, *numbers = sys.argv[1:]
     if verb == "everywhere":
-        everywhere(Path(where), int(rest[0]) if rest else 1)
+        everywhere(Path(where), *map(int, numbers or ["1"]))
     else:
-        {"run": begin, "resume": go_on}[verb](Path(where), float(rest[0]) if rest else 0.0)
+        randomly(Path(where), *map(int, numbers))

@@ -83,6 +83,11 @@ def test_positions_are_padding_prompt_and_answer_and_nothing_else(rows: list[Row
         assert stats.positions == recipe.pad_to * len(rows)
 
 
+def test_padding_is_that_of_shuffled_rows() -> None:
+    rows = [RowTokens(10, 10)] * 40 + [RowTokens(10, 50)] * 40
+    assert token_stats(rows, FAIR).padding > sum(map(sum, rows)) * 0.2, "in file order there would be none"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_finding_has_its_two_sentences(language: str) -> None:
     texts = catalogue(language)

@@ -102,7 +102,7 @@ def test_a_block_that_fails_publishes_nothing(writer: RunWriter) -> None:
 
 
 def test_published_files_are_never_overwritten(writer: RunWriter) -> None:
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ValueError, match="published already"):
         writer.publish({"request.json": REQUEST.model_copy(update={"name": "other"})})
     assert RunFolder.open(writer.path).request().name == "r"
 
@@ -136,7 +136,7 @@ def test_a_zeroed_adapter_does_not_exist_and_can_be_made_again(writer: RunWriter
 
 
 def test_an_adapter_renamed_but_not_listed_is_replaced(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="gone"):
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
         patch.setattr(storage, "write_manifest", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "gone")))
         put_adapter(writer, b"first")
     assert writer.adapter(1) is None
@@ -294,6 +294,22 @@ def test_a_file_size_limit_stops_and_keeps_everything_before(writer: RunWriter) 
     assert not list(writer.path.glob(storage.STAGING + "*"))
     put_adapter(writer, b"x" * 5000)
     assert writer.adapter(1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, "x"), OSError(errno.EROFS, "x"), FileNotFoundError(errno.ENOENT, "x"), PermissionError(13, "x"),
+     RuntimeError("I/O error: No space left on device (os error 28)")],
+)  # fmt: skip
+def test_a_disk_that_fails_stops_the_run_with_the_reason(writer: RunWriter, error: Exception) -> None:
+    with pytest.raises(StoppedError) as stopped, writer.staged():
+        raise error
+    assert stopped.value.why and f"kurabe resume {writer.path}" in stopped.value.fix
+
+
+def test_an_error_that_is_not_the_disks_keeps_its_traceback(writer: RunWriter) -> None:
+    with pytest.raises(KeyError), writer.staged():
+        raise KeyError("trial 1")
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(

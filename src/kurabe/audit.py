@@ -6,6 +6,7 @@ Knows no model and no file: it is given a plan and token counts. The sentences a
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -35,10 +36,14 @@ class TokenStats(NamedTuple):
 
 
 def token_stats(rows: Sequence[RowTokens], recipe: Recipe) -> TokenStats:
-    """What a recipe's padding makes of these rows; without a fixed length each batch is as wide as its longest row."""
+    """What a recipe's padding makes of these rows; without a fixed length each batch is as wide as its longest row.
+
+    Training shuffles its rows, so they are shuffled here, too: neighbours are wordings of one example, and as long.
+    """
+    shuffled = random.Random(0).sample(rows, len(rows))
     positions = prompt = answer = truncated = 0
-    for start in range(0, len(rows), recipe.batch):
-        batch = rows[start : start + recipe.batch]
+    for start in range(0, len(shuffled), recipe.batch):
+        batch = shuffled[start : start + recipe.batch]
         width = recipe.pad_to or max(sum(row) for row in batch)
         positions += width * len(batch)
         truncated += sum(sum(row) > width for row in batch)

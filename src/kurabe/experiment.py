@@ -84,6 +84,7 @@ def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Re
         with record.stage("load"):
             session = Session(folder, _load(folder, backend), record, stop)
             info, trials = _plan(session)
+        stop.check()
         with record.stage("base"):
             _answer(session, info, "base")
         with record.stage("train"):

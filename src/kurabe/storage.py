@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -82,10 +83,9 @@ class Journal:
         self.path = path
         lines = read_journal(path)
         self.rows, self._ends, self.torn = lines.rows, lines.ends, len(lines.torn)
-        with stops_when_full(path):
-            self._file = path.open("ab", buffering=0)
-            if lines.torn:
-                self._set_aside(self._end)
+        self._file = path.open("ab", buffering=0)
+        if lines.torn:
+            self._set_aside(self._end)
 
     @property
     def _end(self) -> int:
@@ -95,7 +95,7 @@ class Journal:
         """Number the rows and write them with one call. When the disk is full nothing of them stays."""
         numbered = [{"seq": len(self.rows) + 1 + i, **row} for i, row in enumerate(rows)]
         lines = [dumps(row) + b"\n" for row in numbered]
-        with stops_when_full(self.path, sum(map(len, lines))):
+        with stops_on_disk_errors(self.path, sum(map(len, lines))):
             try:
                 write_all(self._file.fileno(), b"".join(lines))
             except BaseException:  # a full disk, or Ctrl-C twice
@@ -138,21 +138,30 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def stops_when_full(path: Path, needed: int = 0) -> Iterator[None]:
-    """Turn "no space left" into a `StoppedError` with the bytes that were needed; other errors pass."""
+def stops_on_disk_errors(path: Path, needed: int = 0) -> Iterator[None]:
+    """Turn an error of the disk into a `StoppedError`; "no space left" tells the bytes that were needed."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else _error_number(error)
+        if number is None:
             raise
-        folder = path if path.is_dir() else path.parent
-        free = free_space(folder)
+        folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+        full = number in _FULL
         raise StoppedError(
-            "The disk is full; everything stored before is kept.",
+            f"{'The disk is full' if full else 'The run folder cannot be written'}; everything stored before is kept.",
             where=str(path),
-            why=f"{error.strerror}: at least {max(needed, 1):,} bytes are needed, {free:,} are free.",
-            fix=f"Free some space, then: kurabe resume {_run_of(path)}",
+            why=f"{os.strerror(number)}: at least {max(needed, 1):,} bytes are needed, {free_space(folder):,} are free."
+            if full
+            else f"{os.strerror(number)}.",
+            fix=f"{'Free some space' if full else 'Make it writable again'}, then: kurabe resume {_run_of(path)}",
         ) from error
+
+
+def _error_number(error: Exception) -> int | None:
+    """The system's error in an exception of a Rust library, which tells it in its text only."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
 
 
 def _run_of(path: Path) -> Path:
@@ -208,11 +217,11 @@ def commit(folder: Path, stage: Path) -> None:
     The files are flushed and renamed first; they exist from the moment the renewed manifest is renamed into place.
     """
     manifest = read_manifest(folder)
-    with stops_when_full(folder):
+    with stops_on_disk_errors(folder):
         names = sorted(path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_file())
         for name in names:
             if name in manifest:
-                raise FileExistsError(f"{name} is published already")
+                raise ValueError(f"{name} is published already")
             sync_file(stage / name)
             manifest[name] = {"size": (stage / name).stat().st_size, "sha256": sha256(stage / name)}
         for name in names:
@@ -236,7 +245,7 @@ def write_manifest(folder: Path, stage: Path, files: Mapping[str, Any]) -> None:
 def staging(folder: Path) -> Iterator[Path]:
     """An empty folder on the same file system, gone afterwards."""
     stage = folder / f"{STAGING}{uuid.uuid4().hex}"
-    with stops_when_full(folder):
+    with stops_on_disk_errors(folder):
         stage.mkdir()
         try:
             yield stage
