@@ -225,6 +225,7 @@ def test_a_canonical_value_names_itself(name: str) -> None:
         ("Visa", "We take PayPal.", None),
         ("gift cards", "You can pay by gift card.", "gift card"),
         ("gift card", "Gift  cards are fine.", "Gift  cards"),
+        ("the north door", "Use the box at our north door.", "north door"),
         ("Nora Whitfield", "Ask nora\nwhitfield.", "nora\nwhitfield"),
         ("Nora Whitfield", "Ask Nora.", None),
         ("Nora Whitfield's", "Nora Whitfield’s desk", "Nora Whitfield’s"),
