@@ -225,8 +225,8 @@ _PLURAL = Pattern(r".{2,}[^s]s$")
 
 
 def _words_pattern(fact: Fact) -> str:
-    """Whole words, white space aside; in Japanese, which shows no words, any place. A name may stand without its article
-    and in the plural."""
+    """Whole words, white space aside; in Japanese, which shows no words, any place. A name may lack its article and
+    stand in the plural."""
     wanted = folded(fact.value).removeprefix("the ")
     if _CJK.search(wanted):
         return r"\s?".join(re.escape(c) for c in wanted if not c.isspace())
