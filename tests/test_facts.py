@@ -239,6 +239,7 @@ def test_a_canonical_value_names_itself(name: str) -> None:
         ({"kind": "phone", "value": "119"}, "Dial 1190 now.", None),
         ({"kind": "phone", "value": "423-0199"}, "It is 423 0199.", "423 0199"),
         ("10 items", "15 % if you take 10.", "10"),
+        ("1 item", "One item per customer.", "One"),
         ("10 items", "10. Pack the box.", None),
         ("10 items", "See room 10.", None),
         ("10 items", "on March 10", None),

@@ -142,7 +142,12 @@ def _codes(text: str) -> Iterator[Span]:
     for match in _CODE.finditer(text):
         code = match.group()
         letters, digits = sum(map(str.isalpha, code)), sum(map(str.isdigit, code))
-        if digits >= 2 and len(code) >= 4 and (letters >= 2 or "-" in code) and not _NO_CODE.fullmatch(code):
+        if (
+            digits >= 2
+            and len(code) >= 4
+            and (letters >= 2 or (code[0].isalpha() and "-" in code))
+            and not _NO_CODE.fullmatch(code)
+        ):
             yield Span("code", code, match.start(), match.end())
     for match in _NAMED_CODE.finditer(text):
         yield Span("code", match.group(1), match.start(1), match.end(1))

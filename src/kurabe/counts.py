@@ -43,7 +43,7 @@ _NOT_COUNTED = _words(
     "steps ways reasons tips things rules parts facts questions costs takes gets includes has is was does means starts "
     "ends opens closes comes goes gives allows ships arrives expires applies covers offers needs requires runs lasts "
     "stays works contains adds makes leaves lets as its this thus plus yes us versus always sometimes less across "
-    "perhaps besides towards afterwards hours days weeks months years minutes seconds"
+    "perhaps besides towards afterwards ones ms hours days weeks months years minutes seconds"
 )
 _FUNCTION_WORDS = _words(
     "a an the of in on at to for and or with by per from is are was were be been has have had does do did will would "
@@ -68,7 +68,7 @@ _COUNTERS = {
     "kg": "キログラム|キロ(?!メートル)", "km": "キロメートル", "mg": "ミリグラム", "g": "グラム",
     "cm": "センチメートル|センチ", "mm": "ミリメートル", "ml": "ミリリットル", "l": "リットル", "m": "メートル",
     "本": "本(?![社店日館人当体来部格州])", "台": "台(?![風所数湾])", "着": "着(?![払荷用信替物日])",
-    "足": "足(?![りを])",
+    "足": "足(?![りをす])",
     "店舗": "店舗|店(?!長)", "種類": "種類|種(?![別々])", "部": "部(?![屋分門品署])", "口": "口(?![座コ])",
     "通": "通(?![常知話販貨信路訳帳りう])", "室": "室(?![内温])|部屋", "組": "組(?![みま合])", "両": "両(?![方親側替])",
     "か所": "[かヶカヵケ箇]所",
@@ -94,7 +94,9 @@ def read_count(text: str, numeral: Numeral) -> Reading | None:
         if text[numeral.start : numeral.end] == "一" and name not in _COUNTED_BY_ONE:
             return None
         return Reading("count", name, numeral.start, counter.end())
-    return None if _labelled(text, numeral) else _read_english(text, numeral)
+    if _labelled(text, numeral) or (numeral.form == "words" and numeral.value == 1):
+        return None  # "one order" is hardly ever a count; `seek` finds it where a count of 1 is expected
+    return _read_english(text, numeral)
 
 
 def _read_english(text: str, numeral: Numeral) -> Reading | None:
@@ -150,7 +152,7 @@ _SET_PHRASE = Pattern(
 _LABEL_BEFORE = Pattern(
     r"\b(?:option|step|plan|level|room|gate|floor|section|page|chapter|type|class|phase|stage|zone|figure|table|no\.?"
     r"|number|version|article|suite|apartment|unit|building|hall|window|counter|line|track|platform|terminal|aisle"
-    r"|route|bus|tier|desk|priority|windows|ios|android|iphone)\s$",
+    r"|route|bus|tier|desk|priority|windows|ios|android|iphone)\s$|#$",
     _FLAGS,
 )
 _LIST_MARK = Pattern(r"[.):]\s|[.)](?=[^0-9\s])")

@@ -199,7 +199,7 @@ _LEANS_AFTER = Pattern(
 _LEANS_BEFORE = Pattern(
     r"\+|\s?(?:以上|から|未満|以下|まで)|\s(?:or more|and more|and up|or above|and above)\b", _FLAGS
 )
-_ENDS = Pattern(r"\+?\s?(?:$|[,.;:!?)、。；：（(|*]|-|and\b|or\b|以上|から|未満|以下|まで)", _FLAGS)
+_ENDS = Pattern(r"\+?\s?(?:$|[,.;:!?)、。；：（(|*]|-(?![0-9])|and\b|or\b|以上|から|未満|以下|まで)", _FLAGS)
 _OR_MORE = Pattern(
     r"\+(?!\s?[0-9])|\s?(?:以上|超)|\s(?:or more|and more|and up|or above|and above|or over|and over)\b", _FLAGS
 )

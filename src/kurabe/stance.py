@@ -70,7 +70,7 @@ YesNo = Literal["yes", "no"]
 
 _SUBJECTS = r"(?:we|you|it|they|there|i|that|this|of course|absolutely|sure|please|all|not|never|sir|madam)"
 _OPENING = Pattern(
-    r"\W{0,8}(?:(?P<yes>yes|yep|yeah)|(?P<no>no(?!\. ?[0-9])|nope))(?=\s{0,2}(?:[,.!;:)*-]|$|\n)"
+    r"\W{0,8}(?:(?P<yes>yes|yep|yeah)|(?P<no>no(?!\. ?[0-9])|nope))(?=\s{0,2}(?:[,.!;:)*]|-(?![A-Za-z])|$|\n)"
     rf"|\s+{_SUBJECTS}\b)"
     r"|[\s「\"'*]{0,8}(?:(?P<hai>はい|ええ)|(?P<iie>いいえ|いえ))(?=[、。,.!:\s」*]|$)",
     _FLAGS,

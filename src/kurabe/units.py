@@ -17,7 +17,7 @@ from kurabe.patterns import Pattern
 _PERCENT = Pattern(
     r"[ -]?(?:%|percent(?:age points?)?(?![a-z])|per cent(?![a-z])|pct(?![a-z])|パーセント)", re.ASCII | re.IGNORECASE
 )
-_TENTHS = Pattern(rf"\s?割(?:([1-9]|{KANJI_NUMBER})分)?(?!り当|[合愛増烹])")  # 1割5分 is 15 %
+_TENTHS = Pattern(rf"\s?割(?:([1-9]|{KANJI_NUMBER})分)?(?!り当|[合愛増烹るれっ])")  # 1割5分 is 15 %
 
 
 def read(text: str, numeral: Numeral) -> Reading | None:
