@@ -2,6 +2,7 @@
 
     python tests/killed_run.py everywhere FOLDER [EVERY]     for each n: kill at operation n, resume, compare
     python tests/killed_run.py randomly FOLDER KILLS SEED    kill one run at random moments, again and again; compare
+    python tests/killed_run.py real FOLDER MODEL KIND N      a real model that dies at its n-th event of a kind
 
 The product does not know that it is killed: a signal comes from outside, or the operations of the `os` module are
 counted from outside. Every run is a forked process, because importing takes longer than running.
@@ -25,6 +26,7 @@ from kurabe import dataset, experiment, splits
 from kurabe.errors import UserError
 from kurabe.fake import FakeBackend, rehearsal
 from kurabe.runs import RunFolder
+from kurabe.schema import Event
 from kurabe.settings import RunSettings
 
 CLOCKS = {"created", "seconds", "preparation_seconds", "seconds_per_answer", "peak_memory"}
@@ -177,9 +179,28 @@ def everywhere(folder: Path, every: int) -> None:
     print(json.dumps({"operations": operations, "kills": len(range(1, operations + 1, every)), "bad": differing}))
 
 
+def real(folder: Path, model: str, kind: str, last: int) -> None:
+    """A run with a model folder, or its resumption, that kills itself when it tells its n-th event of this kind."""
+    seen = 0
+
+    def emit(event: Event) -> None:
+        nonlocal seen
+        seen += event.kind == kind
+        if event.kind == kind and seen == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if (folder / "run" / "MANIFEST.json").exists():
+        experiment.resume(folder / "run", emit=emit)
+    else:
+        wanted = settings(folder, model=model, recipes=("origin",), retention=2, threads=1, max_new_tokens=12)
+        experiment.run(write_data(folder), wanted, emit=emit)
+
+
 if __name__ == "__main__":
     verb, where, *numbers = sys.argv[1:]
     if verb == "everywhere":
         everywhere(Path(where), *map(int, numbers or ["1"]))
+    elif verb == "real":
+        real(Path(where), numbers[0], numbers[1], int(numbers[2]))
     else:
         randomly(Path(where), *map(int, numbers))

@@ -66,6 +66,25 @@ def test_many_kills_at_random_moments_change_nothing(tmp_path: Path, seed: int) 
     assert killed("randomly", tmp_path / "lab", 40, seed)["same"]
 
 
+@unix
+@pytest.mark.slow
+def test_a_real_model_killed_in_every_stage_ends_with_equal_results(tmp_path: Path, tiny_folder: Path) -> None:
+    def run(folder: Path, kind: str = "never", number: int = 0) -> int:
+        command = [sys.executable, str(SCRIPT), "real", str(folder), str(tiny_folder), kind, str(number)]
+        return subprocess.run(command, check=False, timeout=600).returncode
+
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    assert run(tmp_path / "whole") == 0
+    # Among the first answers; in training, and at its last step; among the answers after it.
+    for kind, number in (("batch", 2), ("step", 3), ("step", 6), ("batch", 1)):
+        assert run(tmp_path / "killed", kind, number) == -signal.SIGKILL, kind
+    assert run(tmp_path / "killed") == 0
+    kinds = [e.kind for e in RunFolder.open(tmp_path / "killed" / "run").events()]
+    assert kinds.count("trial") == 3, "two trainings were cut"
+    assert what_counts(tmp_path / "killed" / "run") == what_counts(tmp_path / "whole" / "run")
+
+
 # --- stopped by a signal ---------------------------------------------------------------------------------------
 
 

@@ -414,3 +414,19 @@ def test_names_come_from_file_and_time(tmp_path: Path) -> None:
     assert slug("よくある質問") == "run" and slug("CON") == "run"
     (tmp_path / "run-20261122-180000").mkdir()
     assert new_name(tmp_path, "質問.jsonl", now) == "run-20261122-180000-2"
+
+
+# --- old runs --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_the_first_format_opens_and_gives_its_results() -> None:
+    """Stored by kurabe 0.1.0 and never written again: an old run opens in every newer kurabe."""
+    from kurabe.analysis import load_run
+
+    folder = RunFolder.open(Path(__file__).parent / "data" / "run-v1")
+    assert folder.finished and folder.adapter(1)
+    assert len(folder.examples()) == 8 and len(folder.steps()) == folder.info().trials[0].steps
+    stored, analysed = folder.results(), load_run(folder.path)
+    assert stored is not None
+    assert {arm.label: arm.recall.value for arm in stored.arms} == {a.label: a.recall.value for a in analysed.arms}
+    assert not (folder.path / "lock").exists(), "a reader takes no lock"
