@@ -161,10 +161,8 @@ def _same_date(one: str, other: str) -> bool:
 
 
 def _same_day(one: str, other: str) -> bool:
-    if one == other:
-        return True
     short, full = sorted((one, other), key=lambda day: not day.startswith("--"))
-    return short.startswith("--") and full[4:5] == "-" and full[:4].isdigit() and "-" + full[4:] == short
+    return one == other or (short.startswith("--") and full[:4].isdigit() and "-" + full[4:] == short)
 
 
 # --- what a row names ------------------------------------------------------------------------------------------

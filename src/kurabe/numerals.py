@@ -119,10 +119,10 @@ def _japanese(text: str) -> Iterator[Numeral]:
     for match in _JAPANESE.finditer(text):
         start, end = match.span()
         run = match.group()
-        if end - start > LONGEST or text[start - 1 : start].isdigit():
+        if end - start > LONGEST:
             continue
         value = _japanese_value(run)
-        while value is None and len(run) > 1 and not run[-1].isdigit():  # 3千葉 is no number, 十一 before 一般 is
+        while value is None and len(run) > 1:  # of 二三日 or 3千一千 what begins as a number
             run = run[:-1]
             value = _japanese_value(run)
         if value is not None and not run.isascii():
@@ -185,7 +185,7 @@ def _english(text: str) -> Iterator[Numeral]:
 
 def _emit(tokens: list[str], start: int, end: int) -> Iterator[Numeral]:
     value = _english_value(tokens)
-    if value is not None and tokens != ["a"] and tokens[0] not in _SCALES:
+    if value is not None and tokens != ["a"]:
         yield Numeral(Decimal(value), start, end, "words")
 
 
@@ -196,8 +196,8 @@ def _english_value(tokens: list[str]) -> int | None:
     scale_left = 10**12
     for token in tokens:
         if token == "a":
-            if total or section or len(tokens) == 1:
-                return None if len(tokens) > 1 else 1
+            if total or section:
+                return None
             section, free = 1, 0
         elif token in ("hundred", "dozen"):
             if not 0 < section < 100:
