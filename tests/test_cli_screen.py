@@ -88,7 +88,7 @@ def test_no_line_is_wider_than_the_screen(finished: tuple[str, Results], width: 
     language, results = finished
     made, stream = screen(width, language)
     show_results(made, results, Path("runs/x"), Path("runs/x/report.html"))
-    lines = stream.getvalue().splitlines()
+    lines = [line for line in stream.getvalue().splitlines() if " kurabe " not in line]  # commands are not folded
     assert max(cell_len(line) for line in lines) <= width
     assert all(cell_len(line) == len(line) for line in lines) == (language == "en")
 

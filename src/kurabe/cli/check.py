@@ -59,7 +59,7 @@ def show(screen: "Screen", report: "CheckReport", file: Path) -> None:
     )  # fmt: skip
     screen.show(Text(title, style="bold"))
     for label, words in described(report, t):
-        screen.show(hanging(Text("  " + label.ljust(10), style="cyan"), Text(words)))
+        screen.show_beside(label, words)
     for example in report.shown[:SHOWN]:
         screen.show(Text(f"\n{plain(example.question)}", style="bold"))
         screen.show(plain(example.answer))

@@ -98,14 +98,14 @@ class Follower:
         recipe = trial.recipe if trial else str(step.trial)
         words = self._t("cli.follow.step", recipe=recipe, step=step.step, steps=step.steps, loss=_loss(step.loss))
         total = sum(trial.positions for trial in self._trials.values())
-        self._advance(event, total, f"{words} {sparkline(self._losses, 16)}")
         if step.step == step.steps:
-            self._screen.say(
-                self._t("cli.follow.trained", recipe=recipe, steps=step.steps, first=_loss(self._losses[0]),
-                        last=_loss(step.loss), line=sparkline(self._losses, 24))
-            )  # fmt: skip
+            self._tell(event, self._t(
+                "cli.follow.trained", recipe=recipe, steps=step.steps, first=_loss(self._losses[0]),
+                last=_loss(step.loss), line=sparkline(self._losses, 24),
+            ))  # fmt: skip
         elif step.step == 1 or step.step % math.ceil(step.steps / LOSS_LINES) == 0:
-            self._screen.say(f"{words}  {self._t('cli.follow.rate', rate=texts.rate(step.rate))}", style="dim")
+            self._tell(event, f"{words}  {self._t('cli.follow.rate', rate=texts.rate(step.rate))}", style="dim")
+        self._advance(event, total, f"{words} {sparkline(self._losses, 16)}")
 
     def _batch(self, event: Event) -> None:
         done, total = event.values["done"], event.values["total"]
@@ -134,8 +134,11 @@ class Follower:
             if self._bar is not None:
                 self._progress.update(self._bar, total=total, completed=self._pace.done, rest=rest)
         elif event.elapsed - self._spoke >= PULSE:
-            self._spoke = event.elapsed
-            self._screen.say(rest)
+            self._tell(event, rest)
+
+    def _tell(self, event: Event, words: str, style: str = "") -> None:
+        self._spoke = event.elapsed
+        self._screen.say(words, style)
 
 
 class Pace:

@@ -11,6 +11,7 @@ import re
 import sys
 from typing import IO, Any
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -62,7 +63,7 @@ class Screen:
     def say_beside(self, label: str, words: str) -> None:
         """Talk with a label before it; the words stay to the right of the label."""
         if not self.quiet:
-            self.err.print(hanging(Text(label.ljust(LABEL), style="cyan"), Text(words)))
+            self.err.print(hanging(Text(widened(label), style="cyan"), Text(words)))
 
     def show(self, renderable: Any = "", style: str = "") -> None:
         """A piece of the answer, for a reader."""
@@ -70,7 +71,11 @@ class Screen:
 
     def show_beside(self, label: str, words: str) -> None:
         """A piece of the answer with a label before it."""
-        self.out.print(hanging(Text(label.ljust(LABEL), style="cyan"), Text(words)))
+        self.out.print(hanging(Text(widened(label), style="cyan"), Text(words)))
+
+    def show_to_copy(self, label: str, words: str) -> None:
+        """A path or a command with a label before it, in one line whatever its length."""
+        self.out.print(Text.assemble((widened(label) + "  ", "cyan"), words), soft_wrap=True)
 
     def data(self, value: Record | dict[str, Any] | list[Any]) -> None:
         """The answer as one JSON document."""
@@ -85,7 +90,8 @@ class Screen:
         t = self.t
         self.err.print(Text(f"{t(f'cli.error.{type(error).__name__}')}: {plain(error.what)}", style="bold red"))
         for name, sentence in error.lines()[1:]:
-            self.err.print(hanging(Text("  " + t(f"cli.error.{name}"), style="bold"), Text(plain(sentence))))
+            # Never folded: a path or a command is there to be copied.
+            self.err.print(Text.assemble((f"  {t(f'cli.error.{name}')}  ", "bold"), plain(sentence)), soft_wrap=True)
         problems = error.problems if isinstance(error, DataError) else ()
         for problem in problems[:PROBLEMS_SHOWN]:
             self.err.print(Text("  " + plain(problem)))
@@ -103,6 +109,11 @@ def hanging(label: Text, body: RenderableType) -> Table:
     grid.add_column(overflow="fold")
     grid.add_row(label, body)
     return grid
+
+
+def widened(label: str) -> str:
+    """A label on the width of all labels; Japanese characters take two cells."""
+    return label + " " * (LABEL - cell_len(label))
 
 
 def _console(stream: IO[str]) -> Console:

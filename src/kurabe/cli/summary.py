@@ -44,7 +44,7 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
     screen.show()
     screen.show(Text(stage_times(results, t), style="dim"))
     for label, words in next_commands(results, folder, report, t):
-        screen.show_beside(label, words)
+        screen.show_to_copy(label, words)
     screen.show()
     screen.show(verdict_panel(results, t))
 
