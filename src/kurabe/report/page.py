@@ -5,6 +5,7 @@ Knows no statistics and no sentences of its own; it places what `sentences`, `ta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from itertools import groupby
@@ -49,9 +50,9 @@ def page(results: Results, t: Texts) -> str:
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
         stand_in=sentences.stand_in(results.verdict, t),
-        reasons=sentences.reasons(results.verdict, t),
-        changes=sentences.changes(results.verdict, t),
-        notes=[sentences.sentence(note, t) for note in results.notes],
+        reasons=[_tied(reason) for reason in sentences.reasons(results.verdict, t)],
+        changes=[_tied(change) for change in sentences.changes(results.verdict, t)],
+        notes=[_tied(sentences.sentence(note, t)) for note in results.notes],
         command=sentences.command(results),
         charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention")},
         tables={name: getattr(tables, name)(results, t) for name in _TABLES},
@@ -71,6 +72,11 @@ def _template() -> Template:
         lstrip_blocks=True, finalize=lambda value: answers.visible(value) if type(value) is str else value,
     )  # fmt: skip
     return environment.get_template("report.html")
+
+
+def _tied(sentence: str) -> str:
+    """No line ends between a number and its percent sign."""
+    return re.sub(r"(?<=\d) (?=%)", "\u00a0", sentence)
 
 
 def _drawn(name: str, results: Results, t: Texts) -> tuple[Markup, Markup] | None:
