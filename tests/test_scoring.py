@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +17,8 @@ from kurabe.scoring import is_right, score
 KEY = AnswerKey(model="m", trial=0, arm="base", hop="live", probe="held_out", question="e/h1")
 
 
-def answer(text: str, finish: str = "stop") -> Answer:
-    return Answer(key=KEY, text=text, finish=finish)  # type: ignore[arg-type]
+def answer(text: str, finish: Literal["stop", "length", "error"] = "stop") -> Answer:
+    return Answer(key=KEY, text=text, finish=finish)
 
 
 def question(
@@ -226,9 +227,9 @@ def test_the_expected_answer_itself_is_all_right_and_has_nothing_extra(expected:
     assert all(outcome.status == "right" for outcome in scored.outcomes) and not scored.extra
 
 
-def test_thousands_of_answers_take_seconds_at_most() -> None:
+def test_a_thousand_answers_take_seconds_at_most() -> None:
     asked = question(SHIPPING)
     started = time.process_time()
-    for i in range(2000):
+    for i in range(1000):
         score(answer(f"Shipping costs ${i}.99, is free over $50 and takes 3-{i} business days."), asked)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 3
