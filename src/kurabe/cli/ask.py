@@ -39,4 +39,4 @@ def command(
     for answer in answers:
         further = f" ({recipes[answer.key.trial]})" if answer.key.trial > 1 else ""
         words = plain(answer.text) if answer.finish != "error" else screen.t("cli.answers.none")
-        screen.show(hanging(Text(arm_name(answer.key.arm + further, screen.t), style="cyan"), Text(words)))
+        screen.show(hanging(Text(arm_name(answer.key.arm + further, screen.t), style="cyan"), words))

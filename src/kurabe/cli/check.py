@@ -70,7 +70,7 @@ def show(screen: "Screen", report: "CheckReport", file: Path) -> None:
         screen.show()
     for level, words in sorted(listed, key=lambda row: row[0] != "refuse")[:LISTED]:
         sign, style = ("✗", "bold red") if level == "refuse" else ("·", "yellow")
-        screen.show(hanging(Text(f"{sign} {t(f'cli.check.{level}')}", style=style), Text(words)))
+        screen.show(hanging(Text(f"{sign} {t(f'cli.check.{level}')}", style=style), words))
     if len(listed) > LISTED:
         screen.show(t("cli.check.more", count=len(listed) - LISTED))
     screen.show()
@@ -99,8 +99,9 @@ def found(report: "CheckReport", t: "Texts") -> list[tuple[str, str]]:
 
 def described(report: "CheckReport", t: "Texts") -> list[tuple[str, str]]:
     """(label, words) of what the file holds."""
-    facts = ", ".join(f"{t(f'cli.kind.{kind}')} {count}" for kind, count in report.facts.items()) or "–"
-    wordings = ", ".join(
+    comma = t("cli.comma")
+    facts = comma.join(f"{t(f'cli.kind.{kind}')} {count}" for kind, count in report.facts.items()) or "–"
+    wordings = comma.join(
         t("cli.check.wordings", role=t(f"cli.role.{role}"), count=count, generated=report.generated.get(role, 0))
         for role, count in report.wordings.items()
     )

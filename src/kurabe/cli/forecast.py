@@ -41,13 +41,13 @@ def described(plan: RunPlan, t: texts.Texts) -> list[tuple[str, str]]:
         (t("cli.plan.answers"), t("cli.plan.answers_are", answers=texts.count(plan.answers))),
         (t("cli.plan.tokens"), t("cli.plan.tokens_are", positions=texts.count(plan.positions),
                                  prompt=texts.count(plan.prompt_tokens), new=texts.count(plan.new_tokens))),
-        (t("cli.plan.time"), f"{total} ({_joined(time)})"),
-        (t("cli.plan.memory"), _joined(memory)),
-        (t("cli.plan.disk"), _joined(disk)),
+        (t("cli.plan.time"), f"{total} ({_joined(time, t)})"),
+        (t("cli.plan.memory"), _joined(memory, t)),
+        (t("cli.plan.disk"), _joined(disk, t)),
     ]  # fmt: skip
     lines += [(f.recipe, "✗ " + sentences.finding(f, t)[0]) for f in plan.audit if f.level != "info"]
     return lines + [(t("cli.follow.note"), plain(sentences.sentence(note, t))) for note in plan.notes]
 
 
-def _joined(values: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+def _joined(values: dict[str, str], t: texts.Texts) -> str:
+    return t("cli.comma").join(f"{name} {value}" for name, value in values.items())

@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kurabe.cli.lines import Words
 from kurabe.errors import DataError, UserError
 from kurabe.schema import SCHEMA_VERSION, Record
 from kurabe.texts import Texts
@@ -29,7 +30,7 @@ _PLAIN = {
     "▁": "_", "▂": ".", "▃": "-", "▄": "=", "▅": "+", "▆": "*", "▇": "%", "█": "#",
 }  # fmt: skip
 PROBLEMS_SHOWN = 20
-LABEL = 10  # width of the labels before a line of talk
+LABEL = 12  # width of the labels before a line of talk
 
 
 def plain(text: str) -> str:
@@ -58,20 +59,20 @@ class Screen:
     def say(self, text: str | Text = "", style: str = "") -> None:
         """A line of talk."""
         if not self.quiet:
-            self.err.print(text if isinstance(text, Text) else Text(text, style=style))
+            self.err.print(Words(text, style))
 
     def say_beside(self, label: str, words: str) -> None:
         """Talk with a label before it; the words stay to the right of the label."""
         if not self.quiet:
-            self.err.print(hanging(Text(widened(label), style="cyan"), Text(words)))
+            self.err.print(hanging(Text(widened(label), style="cyan"), words))
 
-    def show(self, renderable: Any = "", style: str = "") -> None:
+    def show(self, piece: RenderableType = "", style: str = "") -> None:
         """A piece of the answer, for a reader."""
-        self.out.print(Text(renderable, style=style) if isinstance(renderable, str) else renderable)
+        self.out.print(Words(piece, style) if isinstance(piece, (str, Text)) else piece)
 
     def show_beside(self, label: str, words: str) -> None:
         """A piece of the answer with a label before it."""
-        self.out.print(hanging(Text(widened(label), style="cyan"), Text(words)))
+        self.out.print(hanging(Text(widened(label), style="cyan"), words))
 
     def show_to_copy(self, label: str, words: str) -> None:
         """A path or a command with a label before it, in one line whatever its length."""
@@ -102,12 +103,11 @@ class Screen:
             self.data({"version": SCHEMA_VERSION, "error": parts, "exit_code": error.exit_code})
 
 
-def hanging(label: Text, body: RenderableType) -> Table:
+def hanging(label: Text, body: str | Text) -> Table:
     """A label and a body whose further lines stay to the right of it."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(label, body)
+    grid.add_row(label, Words(body))
     return grid
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kurabe.charts import arm_name
+from kurabe.cli.lines import Words
 from kurabe.cli.screen import Screen, plain
 from kurabe.report.answers import SIGNS, Mark, expected_pieces, pieces, shown, values
 from kurabe.schema import ArmAnswer, QuestionResult, Results
@@ -46,9 +47,9 @@ def columns(question: QuestionResult, answers: Sequence[ArmAnswer], t: Texts) ->
     """One column per arm and one for the expected answer."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=True, header_style="cyan")
     for name in (*(arm_name(a.label, t) for a in answers), t("cli.answers.expected")):
-        table.add_column(name, ratio=1, overflow="fold")
-    table.add_row(*(answer_text(a, t) for a in answers), expected_text(question))
-    table.add_row(*(marks(a, t) for a in answers))
+        table.add_column(name, ratio=1)
+    table.add_row(*(Words(answer_text(a, t)) for a in answers), Words(expected_text(question)))
+    table.add_row(*(Words(marks(a, t)) for a in answers))
     return table
 
 
@@ -56,11 +57,10 @@ def rows(question: QuestionResult, answers: Sequence[ArmAnswer], t: Texts) -> Re
     """One line per arm, the marks under each answer, the expected answer last."""
     grid = Table.grid(padding=(0, 2, 0, 2))
     grid.add_column(no_wrap=True, style="cyan")
-    grid.add_column(overflow="fold")
     for answer in answers:
-        grid.add_row(arm_name(answer.label, t), answer_text(answer, t))
-        grid.add_row("", marks(answer, t))
-    grid.add_row(t("cli.answers.expected"), expected_text(question))
+        grid.add_row(arm_name(answer.label, t), Words(answer_text(answer, t)))
+        grid.add_row("", Words(marks(answer, t)))
+    grid.add_row(t("cli.answers.expected"), Words(expected_text(question)))
     return grid
 
 
@@ -82,7 +82,7 @@ def marks(answer: ArmAnswer, t: Texts) -> Text:
     """Signs and words: which expected values are right, wrong or missing, and which values nobody asked for."""
     parts = []
     for mark, group in groupby(values(answer), key=lambda value: value.mark):
-        named = ", ".join(
+        named = t("cli.comma").join(
             t("cli.answers.instead", found=plain(v.text), expected=plain(v.instead_of)) if v.instead_of
             else plain(v.text) for v in group
         )  # fmt: skip

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from kurabe import texts
 from kurabe.charts import arm_name
+from kurabe.cli.lines import Words
 from kurabe.cli.screen import Screen, hanging
 from kurabe.cli.sidebyside import show_answers
 from kurabe.report import sentences
@@ -36,11 +37,11 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
     screen.show(Text(t("cli.table.note"), style="dim"))
     screen.show()
     for sentence in sentences.reasons(results.verdict, t):
-        screen.show(hanging(Text("·"), Text(sentence)))
+        screen.show(hanging(Text("·"), sentence))
     if results.verdict.would_change:
         screen.show(Text("\n" + t("cli.verdict.change"), style="bold"))
         for sentence in sentences.changes(results.verdict, t):
-            screen.show(hanging(Text("·"), Text(sentence)))
+            screen.show(hanging(Text("·"), sentence))
     screen.show()
     screen.show(Text(stage_times(results, t), style="dim"))
     for label, words in next_commands(results, folder, report, t):
@@ -51,13 +52,13 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
 
 def verdict_panel(results: Results, t: Texts) -> RenderableType:
     """The verdict sentence; with a stand-in, what that means stands inside the same frame."""
-    lines: list[RenderableType] = [Text(sentences.headline(results.verdict, t), style="bold")]
+    lines: list[RenderableType] = [Words(sentences.headline(results.verdict, t), "bold")]
     reasons = sentences.reasons(results.verdict, t)
     if reasons:
-        lines.append(Text(reasons[0]))
+        lines.append(Words(reasons[0]))
     caveat = sentences.stand_in(results.verdict, t)
     if caveat:
-        lines.append(Text(caveat, style="yellow"))
+        lines.append(Words(caveat, "yellow"))
     return Panel(Group(*lines), title=t("cli.verdict.title"), title_align="left", border_style="bold", expand=True)
 
 
@@ -97,7 +98,7 @@ def _style(arm: ArmResult, results: Results) -> str:
 def stage_times(results: Results, t: Texts) -> str:
     """How long each stage took, and all together."""
     parts = [f"{t(f'cli.stage.{name}')} {texts.seconds(value)}" for name, value in results.seconds.items()]
-    return t("cli.times", stages=", ".join(parts), total=texts.seconds(sum(results.seconds.values())))
+    return t("cli.times", stages=t("cli.comma").join(parts), total=texts.seconds(sum(results.seconds.values())))
 
 
 def next_commands(results: Results, folder: Path, report: Path, t: Texts) -> list[tuple[str, str]]:
