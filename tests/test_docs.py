@@ -8,6 +8,7 @@ import io
 import re
 import shlex
 import shutil
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -188,14 +189,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "README.ja.md"], ids=lambda page: page.name)
 def test_the_tree_in_the_readme_names_files_that_are_there(page: Path) -> None:
     tree = next(block for block in blocks(read(page), "text") if "src/kurabe/" in block)
-    named = {
-        word for line in tree.splitlines() for word in re.findall(r"[\w./-]+\.(?:py|md|yaml|jsonl|txt)|[\w.]+/", line)
-    }
-    present = {p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py")} | {p.name for p in ROOT.rglob("*.py")}
-    modules = {word for word in named if word.endswith(".py")}
-    assert modules and modules <= present
+    listed = set(re.findall(r"(?<![\w`])[\w*]+\.py(?![\w`])", tree))
     package = {p.name for p in (ROOT / "src" / "kurabe").glob("*.py")} - {"__init__.py", "__main__.py"}
-    assert package - modules == set(), "modules that the tree leaves out"
+    assert [name for name in package if not any(fnmatch(name, word) for word in listed)] == [], "left out of the tree"
+    assert [word for word in listed if not any(fnmatch(name, word) for name in package)] == [], "not there any more"
+    folders = {word.split("/")[0] for word in re.findall(r"(?<![\w/])[\w/]+/(?= |$)", tree, flags=re.MULTILINE)}
+    places = (ROOT, ROOT / "src" / "kurabe")
+    assert folders and [name for name in folders if not any((place / name).is_dir() for place in places)] == []
 
 
 def test_decisions_are_numbered_without_gaps() -> None:
