@@ -182,3 +182,28 @@ def test_plan_is_a_partition_with_true_prefixes(drawn: list[tuple[int, list[int]
         while all(len(r.ids) > common + 1 and r.ids[common] == mine[0].ids[common] for r in mine):
             common += 1
         assert saved([g for g in groups if rows[g.rows[0]].trial == trial]) >= (len(mine) - 1) * common
+
+
+def test_a_batch_is_cut_to_the_memory(
+    engine: Engine, references: dict[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every batch stays below the limit, a prefix group that is too large is cut, and the answers do not change."""
+    column = 2 * 4 * engine.layers * engine.heads * engine.size
+    monkeypatch.setattr(engine_module, "CACHE_BYTES", 120 * column)
+    monkeypatch.setattr(engine_module, "IN_PLACE", 100)
+    rows = [Row([*range(10, 40), 100 + i], i % 2, 6) for i in range(24)] + [Row([9, 8, 7 + i], 0, 3) for i in range(30)]
+    batches = list(engine._batches(rows, plan_prefixes(rows)))
+    assert len(batches) > 2
+    assert sorted(i for batch in batches for group in batch for i in group.rows) == list(range(len(rows)))
+    sizes: list[int] = []
+    made = engine_module.RowCache.__init__
+
+    def measured(self: Any, layers: int, count: int, columns: int, *rest: Any) -> None:
+        sizes.append(count * columns)
+        made(self, layers, count, columns, *rest)
+
+    monkeypatch.setattr(engine_module.RowCache, "__init__", measured)
+    engine.answer(rows)
+    assert max(sizes) <= 120
+    for row in rows[::5]:
+        assert row.new == generate(references[row.trial], row)[0]

@@ -46,12 +46,21 @@ class Row:
     seconds: float = 0.0
     error: str = ""
 
+    @property
+    def done(self) -> bool:
+        return self.ended or len(self.new) >= self.limit
+
 
 class Group(NamedTuple):
     """Rows of one trial that begin alike: their first `shared` tokens are computed once."""
 
     rows: tuple[int, ...]
     shared: int
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the prefix is attended to where it lies, or copied to its rows."""
+        return len(self.rows) > 1 and len(self.rows) * self.shared >= IN_PLACE
 
 
 class Prefix(NamedTuple):
@@ -78,7 +87,7 @@ class RowCache(Cache):  # type: ignore[misc]  # transformers is read without typ
         self.prefixes: list[tuple[int, int, Prefix | None]] = []  # (first row, end row, prefix in place)
         self.rows = slice(0, rows)  # the rows and the column that the present forward pass works on
         self.end = 0
-        self.mask: Tensor | None = None
+        self.mask: Tensor | None = None  # None: one whole prompt, causal
 
     def aim(self, start: int, stop: int, end: int, width: int) -> None:
         """Point at rows `start` to `stop`, whose next `width` positions end before column `end`."""
@@ -101,17 +110,19 @@ class RowCache(Cache):  # type: ignore[misc]  # transformers is read without typ
         return self.end
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        if self.mask is None:  # a whole prompt from its first token
+            return scaled_attention(query, key, value, None, scaling, causal=True).transpose(1, 2).contiguous()
         b, h, t, d = query.shape
         g = key.shape[1]
         query = query.reshape(b, g, h // g * t, d)  # the query heads of one key/value head are rows of one product
-        mask = self.mask if t == 1 or self.mask is None else self.mask.repeat(1, 1, h // g, 1)
+        mask = self.mask if t == 1 else self.mask.repeat(1, 1, h // g, 1)
         parts = []
         for start, stop, prefix in self.prefixes:
             start, stop = max(start, self.rows.start) - self.rows.start, min(stop, self.rows.stop) - self.rows.start
             if start < stop:
-                own = None if mask is None else mask[start:stop]
+                part = query[start:stop], key[start:stop], value[start:stop], mask[start:stop]
                 shared = None if prefix is None else (prefix.keys[layer], prefix.values[layer])
-                parts.append(_attend(query[start:stop], key[start:stop], value[start:stop], own, shared, scaling))
+                parts.append(_attend(*part, shared, scaling))
         joined = parts[0] if len(parts) == 1 else torch.cat(parts)
         return joined.reshape(b, h, t, d).transpose(1, 2).contiguous()
 
@@ -162,7 +173,7 @@ def scaled_attention(
 
 
 def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, prefix: tuple[Tensor, Tensor] | None,
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: tuple[Tensor, Tensor] | None,
     scaling: float | None,
 ) -> Tensor:  # fmt: skip
     """One run of rows over its own columns and over its prefix, which no row holds a copy of. query [B, G, RT, D]."""
@@ -176,7 +187,7 @@ def _attend(
     scores = torch.empty(g, b, n, p + key.shape[2], dtype=query.dtype, device=query.device)
     scores[..., :p] = (query.reshape(g, b * n, d) @ prefix_keys.transpose(1, 2)).view(g, b, n, p)
     own = query.transpose(0, 1) @ key.transpose(2, 3)
-    scores[..., p:] = (own if mask is None else own.masked_fill(~mask, float("-inf"))).transpose(0, 1)
+    scores[..., p:] = own.masked_fill_(~mask, float("-inf")).transpose(0, 1)
     # 2. One softmax over both parts.
     weights = scores.softmax(-1)
     # 3. The values, again the prefix's once for all rows.
@@ -202,89 +213,105 @@ class Engine:
         self.device = stack.device
         # Per position in training, roughly: inputs and outputs of every linear layer, norms and attention, in float32.
         self.activation_bytes = 4 * self.layers * (12 * int(config.hidden_size) + 5 * int(config.intermediate_size))
-
         self.rows_in_training = ALL_ROWS  # the trainer halves it once when memory ends
 
     @torch.inference_mode()
     def answer(self, rows: Sequence[Row]) -> None:
-        """Fill in `new`, `ended`, `cached` and `seconds` of all rows, as one batch."""
+        """Fill in `new`, `ended`, `cached` and `seconds` of all rows, together as far as memory goes."""
+        for groups in self._batches(rows, plan_prefixes(rows)):
+            self._answer(rows, groups)
+
+    def _batches(self, rows: Sequence[Row], groups: Sequence[Group]) -> Iterator[list[Group]]:
+        """Runs of groups whose own keys and values fit; a group that does not fit is cut, its prefix made again."""
+        fits = CACHE_BYTES // (2 * 4 * self.layers * self.heads * self.size)  # columns over all rows, float32
+        batch: list[Group] = []
+        for group in groups:
+            rest = max(len(rows[i].ids) + rows[i].limit for i in group.rows)  # if its prefix has to be copied
+            most = max(1, fits // (rest - group.shared if group.in_place else rest))
+            for start in range(0, len(group.rows), most):
+                part = Group(group.rows[start : start + most], group.shared)
+                if batch and _cells(rows, [*batch, part]) > fits:
+                    yield batch
+                    batch = []
+                batch.append(part)
+        yield batch
+
+    def _answer(self, rows: Sequence[Row], groups: list[Group]) -> None:
         clock = time.monotonic()
-        # 1. Rows in an order in which those of one trial, and those of one prefix, lie together.
-        groups = plan_prefixes(rows)
-        order = [i for group in groups for i in group.rows]
-        batch = [rows[i] for i in order]
-        shared = [group.shared for group in groups for _ in group.rows]
+        # 1. Rows of one trial, and those of one prefix, lie side by side.
+        batch = [rows[i] for group in groups for i in group.rows]
         # 2. The prefixes, each once; the rest of the prompts; the first tokens.
-        cache, logits = self._prefill(batch, groups, shared)
+        cache, logits = self._prefill(batch, groups)
         computed = sum(len(row.ids) - row.cached for row in batch)
         seconds, clock = time.monotonic() - clock, time.monotonic()
         for row in batch:
             row.seconds += seconds * (len(row.ids) - row.cached) / computed
         # 3. Token by token, all rows together; the time of a step is shared by the rows that needed it.
-        alive = list(range(len(batch)))  # of `batch`; those that hold a line of the cache
-        self.stack.route([batch[i].trial for i in alive])
+        alive = batch  # the rows that hold a line of the cache
+        self.stack.route([row.trial for row in alive])
         while True:
-            tokens = self._choose(logits, [batch[i] for i in alive])
-            for i, token in zip(alive, tokens, strict=True):
-                if not _done(batch[i]):
-                    batch[i].new.append(token)
-                    batch[i].ended = token in self.end_ids
-            left = [line for line, i in enumerate(alive) if not _done(batch[i])]
+            tokens = self._choose(logits, alive)
+            for row, token in zip(alive, tokens, strict=True):
+                if not row.done:
+                    row.new.append(token)
+                    row.ended = token in self.end_ids
+            left = [line for line, row in enumerate(alive) if not row.done]
             seconds, clock = time.monotonic() - clock, time.monotonic()
+            for line in left:
+                alive[line].seconds += seconds / len(left)
             if not left:
                 return
-            for line in left:
-                batch[alive[line]].seconds += seconds / len(left)
             if len(alive) - len(left) > len(alive) // COMPACT:
                 cache.keep(left)
                 tokens, alive = [tokens[line] for line in left], [alive[line] for line in left]
-                self.stack.route([batch[i].trial for i in alive])
-            logits = self._step(cache, tokens, [len(batch[i].ids) + len(batch[i].new) - 1 for i in alive])
+                self.stack.route([row.trial for row in alive])
+            logits = self._step(cache, tokens, [len(row.ids) + len(row.new) - 1 for row in alive])
 
-    def _prefill(self, batch: list[Row], groups: list[Group], shared: list[int]) -> tuple[RowCache, Tensor]:
-        in_place = [len(group.rows) * group.shared >= IN_PLACE and len(group.rows) > 1 for group in groups]
-        copied = max((group.shared for group, stays in zip(groups, in_place, strict=True) if not stays), default=0)
-        rest = max(len(row.ids) - s for row, s in zip(batch, shared, strict=True))
-        columns = copied + rest + max(row.limit for row in batch)
+    def _prefill(self, batch: list[Row], groups: list[Group]) -> tuple[RowCache, Tensor]:
+        """The cache of a batch with all its prompts, and the logits of each row's first new token."""
+        shared = [group.shared for group in groups for _ in group.rows]
+        lengths = [len(row.ids) - s for row, s in zip(batch, shared, strict=True)]
+        copied, columns = _columns(batch, shared, groups)
         cache = RowCache(self.layers, len(batch), columns, self.heads, self.size, self.device)
+        for line, length in enumerate(lengths):
+            cache.seen_BC[line, copied : copied + length] = True
+        self._share(batch, groups, cache, copied)
+        last = []
+        for start, stop in _chunks(lengths):
+            rows, width = batch[start:stop], max(lengths[start:stop])
+            ids_BT = torch.zeros(len(rows), width, dtype=torch.long)
+            for line, row in enumerate(rows):
+                ids_BT[line, : lengths[start + line]] = torch.tensor(row.ids[shared[start + line] :])
+            positions_BT = torch.tensor(shared[start:stop])[:, None] + torch.arange(width)
+            self.stack.route([row.trial for row in rows])
+            cache.aim(start, stop, copied + width, width)
+            hidden_BTD = self._forward(ids_BT, positions_BT, cache)
+            last.append(hidden_BTD[torch.arange(len(rows)), torch.tensor(lengths[start:stop]) - 1])
+        cache.aim(0, len(batch), copied + max(lengths), 1)
+        return cache, self.head(torch.cat(last))
+
+    def _share(self, batch: list[Row], groups: list[Group], cache: RowCache, copied: int) -> None:
+        """Compute each group's prefix once; leave it where it lies, or copy it before column `copied` of its rows."""
         start = 0
-        for group, stays in zip(groups, in_place, strict=True):
-            stop = start + len(group.rows)
+        for group in groups:
+            stop, own = start + len(group.rows), slice(copied - group.shared, copied)
             prefix = self._prefix(batch[start].ids[: group.shared], batch[start].trial) if group.shared else None
             for row in batch[start + 1 : stop]:  # the first row pays
                 row.cached = group.shared
-            if prefix and not stays:
+            if prefix and not group.in_place:
                 for layer in range(self.layers):
-                    cache.keys[layer][start:stop, :, copied - group.shared : copied] = prefix.keys[layer]
-                    cache.values[layer][start:stop, :, copied - group.shared : copied] = prefix.values[layer]
-                cache.seen_BC[start:stop, copied - group.shared : copied] = True
-            if stays or not cache.prefixes or cache.prefixes[-1][2] is not None:
-                cache.prefixes.append((start, stop, prefix if stays else None))
+                    cache.keys[layer][start:stop, :, own] = prefix.keys[layer]
+                    cache.values[layer][start:stop, :, own] = prefix.values[layer]
+                cache.seen_BC[start:stop, own] = True
+            if group.in_place or not cache.prefixes or cache.prefixes[-1][2] is not None:
+                cache.prefixes.append((start, stop, prefix if group.in_place else None))
             else:  # neighbours without a prefix in place are one run
                 cache.prefixes[-1] = (cache.prefixes[-1][0], stop, None)
             start = stop
-        lengths = [len(row.ids) - s for row, s in zip(batch, shared, strict=True)]
-        for line, length in enumerate(lengths):
-            cache.seen_BC[line, copied : copied + length] = True
-        last = []
-        for start, stop in _chunks(lengths):
-            width = max(lengths[start:stop])
-            ids_BT = torch.zeros(stop - start, width, dtype=torch.long)
-            for line, (row, s) in enumerate(zip(batch[start:stop], shared[start:stop], strict=True)):
-                ids_BT[line, : len(row.ids) - s] = torch.tensor(row.ids[s:])
-            positions_BT = torch.tensor(shared[start:stop])[:, None] + torch.arange(width)
-            self.stack.route([row.trial for row in batch[start:stop]])
-            cache.aim(start, stop, copied + width, width)
-            hidden = self._forward(ids_BT, positions_BT, cache)
-            last.append(hidden[torch.arange(stop - start), torch.tensor(lengths[start:stop]) - 1])
-        cache.aim(0, len(batch), copied + rest, 1)
-        return cache, self.head(torch.cat(last))
 
     def _prefix(self, ids: list[int], trial: int) -> Prefix:
         cache = RowCache(self.layers, 1, len(ids), self.heads, self.size, self.device)
-        cache.prefixes = [(0, 1, None)]
-        cache.seen_BC[:] = True
-        cache.aim(0, 1, len(ids), len(ids))
+        cache.end = len(ids)
         self.stack.route([trial])
         self._forward(torch.tensor([ids]), torch.arange(len(ids))[None], cache)
         return Prefix([keys[0] for keys in cache.keys], [values[0] for values in cache.values])
@@ -306,7 +333,7 @@ class Engine:
     def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
         tokens: list[int] = logits.argmax(-1).tolist()
         for line, row in enumerate(rows):
-            if row.temperature > 0 and not _done(row):
+            if row.temperature > 0 and not row.done:
                 weights = (logits[line].double() / row.temperature).softmax(-1).cpu()
                 # One generator per drawn token, from the request's own seed: the batch it lies in does not matter.
                 generator = torch.Generator().manual_seed(row.seed * 1_000_003 + len(row.new))
@@ -314,8 +341,17 @@ class Engine:
         return tokens
 
 
-def _done(row: Row) -> bool:
-    return row.ended or len(row.new) >= row.limit
+def _columns(batch: Sequence[Row], shared: Sequence[int], groups: Sequence[Group]) -> tuple[int, int]:
+    """(columns of copied prefixes, all own columns) of the rows of a batch."""
+    copied = max((group.shared for group in groups if not group.in_place), default=0)
+    rest = max(len(row.ids) - s for row, s in zip(batch, shared, strict=True))
+    return copied, copied + rest + max(row.limit for row in batch)
+
+
+def _cells(rows: Sequence[Row], groups: Sequence[Group]) -> int:
+    """Rows x columns of a batch of these groups."""
+    batch = [rows[i] for group in groups for i in group.rows]
+    return len(batch) * _columns(batch, [group.shared for group in groups for _ in group.rows], groups)[1]
 
 
 def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
