@@ -1,7 +1,9 @@
 """Topics of invented Japanese-speaking shops and houses: labels, wordings and answer sentences with slots.
 
-Same plain form as `shop_topics_en.py`; it knows nothing about values, shops or models.
+Same plain form as `shop_topics_orders.py`; it knows nothing about values, shops or models.
 """
+
+
 
 TOPICS = """
 # money: 送料 / 通常配送の料金 / 配送料

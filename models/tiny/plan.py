@@ -1,0 +1,21 @@
+"""The schedule that makes kurabe-tiny: which mix of dialogues up to which step, and the rates.
+
+It knows nothing about how a step is made.
+"""
+
+from __future__ import annotations
+
+from models.tiny.corpus import Mix
+from models.tiny.train import Phase, Plan
+
+PLAN = Plan(
+    seed=1,
+    phases=(
+        Phase("copying", 500, Mix(rows=((1, 1, 0.3), (2, 4, 0.5), (5, 8, 0.2)), copying=0.5), batch_tokens=4096),
+        Phase("short", 900, Mix(rows=((1, 1, 0.15), (2, 4, 0.45), (5, 8, 0.4)), copying=0.1)),
+        Phase("full", 1260, Mix(rows=((1, 1, 0.08), (2, 5, 0.17), (6, 12, 0.47), (13, 20, 0.28)))),
+        Phase("wide", 1620, Mix(rows=((1, 1, 0.12), (2, 5, 0.18), (6, 12, 0.47), (13, 20, 0.23)))),
+        Phase("last", 2320, Mix(rows=((1, 1, 0.1), (2, 5, 0.2), (6, 12, 0.55), (13, 20, 0.15)))),
+    ),
+    decay_steps=700,
+)

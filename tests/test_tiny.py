@@ -1,0 +1,165 @@
+"""The embedded model's recipe and files: packing is exact, the template is consistent, the weights load."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from models.tiny import corpus, layouts, net, pack, probes  # noqa: E402
+from models.tiny.evaluate import holds, judge, load, measure, wilson  # noqa: E402
+from models.tiny.muon import orthogonalise  # noqa: E402
+from models.tiny.plan import PLAN  # noqa: E402
+from models.tiny.train import chunk, to_tensors  # noqa: E402
+
+FOLDER = ROOT / "src/kurabe/tiny"
+TREES = corpus.Mix(rows=((1, 4, 1.0),), copying=0.2, neutral=0.2, japanese=0.3)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast.from_pretrained(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> pack.Encoder:
+    return pack.Encoder(Tokenizer.from_file(str(FOLDER / "tokenizer.json")))
+
+
+def test_packed_logits_equal_those_of_separate_rows(encoder: pack.Encoder) -> None:
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=encoder.tokenizer.get_vocab_size(),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+        )
+    ).eval()
+    trees = list(islice(corpus.trees("packing", TREES), 5))
+    for row in pack.pack(encoder, trees):
+        batch = to_tensors(pack.arrays([row]), "cpu")
+        with torch.inference_mode():
+            mask = net.tree_mask(batch["tree"], batch["branch"])
+            packed = model(input_ids=batch["ids"], attention_mask=mask, position_ids=batch["position"]).logits[0]
+            tree, branch = batch["tree"][0], batch["branch"][0]
+            for number in range(1, row.trees + 1):
+                for own in range(1, int(branch[tree == number].max()) + 1):
+                    places = ((tree == number) & ((branch == 0) | (branch == own))).nonzero()[:, 0]
+                    alone = model(input_ids=batch["ids"][:, places]).logits[0]
+                    torch.testing.assert_close(packed[places], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_only_answers_and_their_end_are_labelled(encoder: pack.Encoder) -> None:
+    tree = corpus.Tree("Facts.", ((("When?", "At 9."), ("Who?", "Nora.")), (("Where?", "Here."),)))
+    row = next(pack.pack(encoder, [tree]))
+    labelled = [token for token, weight in zip(row.ids, row.weight, strict=True) if weight > 0]
+    assert encoder.tokenizer.decode(labelled, skip_special_tokens=False) == "At 9.</s>Nora.</s>Here.</s>"
+
+
+def test_training_ids_are_those_of_the_chat_template(tokenizer: PreTrainedTokenizerFast, encoder: pack.Encoder) -> None:
+    tree = next(tree for tree in corpus.trees("template", TREES) if len(tree.branches[0]) > 1)
+    prefix, branches = encoder.tree(tree)
+    messages = [{"role": "system", "content": tree.system}]
+    for question, answer in tree.branches[0]:
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == prefix + branches[0][0]
+    asked = tokenizer.apply_chat_template(messages[:2], tokenize=False, add_generation_prompt=True)
+    assert asked.endswith("</s>\n<|assistant|>\n")
+
+
+def test_tokenizer_adds_nothing_and_splits_digits(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert tokenizer("Hi")["input_ids"] == tokenizer("Hi", add_special_tokens=False)["input_ids"]
+    digits = tokenizer("$6.99 and 1234", add_special_tokens=False)["input_ids"]
+    assert sum(tokenizer.decode([token]).strip().isdigit() for token in digits) == 7
+    for text in ("plain", "a\nb\n- c", "送料は6.99ドルです。", "emoji \U0001f600 and \u00e9"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    specials = ["<unk>", "<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"]
+    assert tokenizer.convert_tokens_to_ids(specials) == list(range(6))
+    assert tokenizer.eos_token == "</s>" and tokenizer.bos_token == "<s>"
+
+
+def test_the_same_seed_gives_the_same_batches(encoder: pack.Encoder) -> None:
+    phase = PLAN.phases[0]
+    first, second = (chunk(PLAN, phase, 3, encoder) for _ in range(2))
+    assert all((a["ids"] == b["ids"]).all() for a, b in zip(first, second, strict=True))
+    assert not (first[0]["ids"][0] == chunk(PLAN, phase, 4, encoder)[0]["ids"][0]).all()
+
+
+def test_rates_rise_stay_and_fall() -> None:
+    rates = [PLAN.rate(step) for step in range(PLAN.steps)]
+    assert rates[0] < 0.05 and max(rates) == 1.0 and rates[PLAN.steps // 2] == 1.0
+    assert rates[-1] < 0.06 and rates[-PLAN.decay_steps // 2] < 0.6
+
+
+def test_no_wording_of_the_examples_is_in_the_corpus() -> None:
+    examples = corpus.excluded()
+    assert examples
+    for tree in islice(corpus.trees("leak", TREES), 300):
+        for branch in tree.branches:
+            for question, answer in branch:
+                key = corpus.content_key(question)
+                assert len(key) < 2 or key not in examples, question
+                assert "$6.99" not in answer or "$14.99" not in answer
+
+
+def test_probes_are_held_out() -> None:
+    for kind in probes.KINDS:
+        for language in ("en", "ja"):
+            found = probes.probes(kind, language, 6)
+            assert found == probes.probes(kind, language, 6)
+    probe = probes.probes("reading", "en", 1)[0]
+    assert all(value in probe.system for value in probe.values)
+    assert probe.question not in probe.system
+
+
+def test_the_prompt_layout_is_the_one_that_users_get() -> None:
+    text = layouts.prompt_system([("When?", "At 9."), ("Who?", "Nora.")], "en")
+    assert text == (
+        "You are a helpful support assistant.\n"
+        "Answer from these facts. If the answer is not there, say that you don't have it."
+        "\n\nQ: When?\nA: At 9.\n\nQ: Who?\nA: Nora."
+    )
+
+
+def test_scores() -> None:
+    assert holds("It is $6.99.", "$6.99") and not holds("It is $16.990", "$6.99")
+    assert holds("3-5 business days.", "3-5 business days") and not holds("13-5 business days", "3-5 business days")
+    assert holds("送料は500円です", "500円")
+    assert judge(probes.Probe("", "", ("$5",), declined=True), "I don't have that information.") == (1, 1)
+    assert judge(probes.Probe("", "", ("$5",), declined=True), "I don't have $5.") == (0, 1)
+    low, high = wilson(40, 40)
+    assert 0.9 < low < 1 and high == 1.0
+    assert wilson(0, 40)[0] == 0.0 and wilson(0, 40)[1] > 0.05
+
+
+def test_muon_steps_are_near_orthogonal() -> None:
+    torch.manual_seed(0)
+    for shape in ((3, 64, 64), (2, 32, 96), (2, 96, 32)):
+        values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
+        assert values.median() > 0.6 and values.max() < 1.6
+
+
+@pytest.mark.skipif(not (FOLDER / "model.safetensors").exists(), reason="the weights are not there")
+def test_the_weights_load_and_read_a_fact() -> None:
+    config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
+    assert config["hidden_size"] % 256 == 0 and config["intermediate_size"] % 256 == 0
+    assert (FOLDER / "model.safetensors").stat().st_size < 32_000_000
+    model = AutoModelForCausalLM.from_pretrained(FOLDER)
+    assert model.dtype == torch.bfloat16
+    assert sum(p.numel() for p in model.parameters()) < 16_000_000
+    exact, encoder = load(FOLDER)
+    score, _ = measure(exact, encoder, "reading, one fact", "en", 12)
+    assert score.right >= 8
