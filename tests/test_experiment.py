@@ -147,10 +147,15 @@ def test_the_seed_reaches_the_training(tmp_path: Path, whole: tuple[Results, Run
 def test_the_answer_limit_is_twice_the_longest_expected_answer(
     tmp_path: Path, whole: tuple[Results, RunFolder]
 ) -> None:
-    folder, fake = whole[1], FakeBackend()
-    longest = max(planning.answer_tokens(fake, q.text, q.expected) for q in folder.questions())
-    assert folder.info().max_new_tokens == 2 * longest
-    assert run(tmp_path, max_new_tokens=7)[1].info().max_new_tokens == 7
+    def longest(folder: RunFolder, *probes: str) -> int:
+        rows = [question for question in folder.questions() if question.probe in probes]
+        return max(planning.answer_tokens(FakeBackend(), question.text, question.expected) for question in rows)
+
+    own, other = longest(whole[1], "held_out", "trained"), longest(whole[1], *planning.RETENTION)
+    assert whole[1].info().max_new_tokens == max(2 * own, other)
+    for name, changes, limit in (("bare", {"retention": 0}, 2 * own), ("set", {"max_new_tokens": 7}, 7)):
+        (tmp_path / name).mkdir()
+        assert run(tmp_path / name, **changes)[1].info().max_new_tokens == limit
 
 
 def test_without_lora_nothing_is_trained_and_nothing_is_asked_about_forgetting(tmp_path: Path) -> None:

@@ -48,8 +48,10 @@ class Work(NamedTuple):
 def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) -> Work:
     """The questions, trials and batches of a run, and what the audit says about them."""
     trials = trial_plans(material, settings, backend)
-    questions = [*asked(material.examples), *(retention(settings, material.language) if trials else ())]
-    limit = settings.max_new_tokens or longest_answer(questions, backend) * 2
+    own, other = list(asked(material.examples)), retention(settings, material.language) if trials else ()
+    questions = [*own, *other]
+    # Twice the longest expected answer of the user's own; a retention question's must fit as it is.
+    limit = settings.max_new_tokens or max(2 * longest_answer(own, backend), longest_answer(other, backend))
     kept, notes = fitting_arms(settings.arms, material, questions, backend, limit)
     questions, left_out = fitting_retention(questions, backend, limit)
     infos: list[TrialInfo] = []
