@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile the network (about a tenth faster)")
     parser.add_argument("--measure-every", type=int, default=400, help="steps between points of the curve; 0 for none")
     parser.add_argument("--count", type=int, default=300, help="questions of each kind in the card")
+    parser.add_argument("--languages", default="en", help="languages in the card, by commas (Japanese is not trained yet)")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -73,7 +74,7 @@ def main() -> None:
         if options.measure_every and record["step"] % options.measure_every == 0:
             point(work, record["step"], record["tokens"])
     export(work, folder)
-    scores = measured(folder, tuple(KINDS), ["en", "ja"], options.count)
+    scores = measured(folder, tuple(KINDS), options.languages.split(","), options.count)
     model, encoder = load(folder)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     notes = Path(__file__).with_name("notes.md").read_text(encoding="utf-8")
