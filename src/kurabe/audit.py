@@ -6,7 +6,6 @@ Knows no model and no file: it is given a plan and token counts. The sentences a
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -25,32 +24,25 @@ class RowTokens(NamedTuple):
 
 
 class TokenStats(NamedTuple):
-    """One pass over the samples in positions. `truncated` rows are longer than the recipe's fixed length."""
+    """One pass over the samples in positions. Rows `beyond` the recipe's fixed length are trained whole."""
 
     positions: int
     padding: int
     prompt: int
     answer: int
-    truncated: int
+    beyond: int
     longest: int
 
 
 def token_stats(rows: Sequence[RowTokens], recipe: Recipe) -> TokenStats:
-    """What a recipe's padding makes of these rows; without a fixed length each batch is as wide as its longest row.
-
-    Training shuffles its rows, so they are shuffled here, too: neighbours are wordings of one example, and as long.
-    """
-    shuffled = random.Random(0).sample(rows, len(rows))
-    positions = prompt = answer = truncated = 0
-    for start in range(0, len(shuffled), recipe.batch):
-        batch = shuffled[start : start + recipe.batch]
-        width = recipe.pad_to or max(sum(row) for row in batch)
-        positions += width * len(batch)
-        truncated += sum(sum(row) > width for row in batch)
-        prompt += sum(min(row.prompt, width) for row in batch)
-        answer += sum(min(row.answer, max(0, width - row.prompt)) for row in batch)
-    longest = max((sum(row) for row in rows), default=0)
-    return TokenStats(positions, positions - prompt - answer, prompt, answer, truncated, longest)
+    """What a recipe's fixed length makes of these rows. Without one, rows are packed and nothing is padded."""
+    fixed = recipe.pad_to or 0
+    lengths = [sum(row) for row in rows]
+    positions, prompt = sum(max(fixed, length) for length in lengths), sum(row.prompt for row in rows)
+    return TokenStats(
+        positions=positions, padding=positions - sum(lengths), prompt=prompt, answer=sum(lengths) - prompt,
+        beyond=sum(length > fixed > 0 for length in lengths), longest=max(lengths, default=0),
+    )  # fmt: skip
 
 
 def audit(plan: Plan, wordings: Sequence[int], stats: TokenStats, *, hidden: int, context: int) -> tuple[Finding, ...]:
@@ -94,9 +86,9 @@ def _steps(plan: Plan, hidden: int) -> Iterator[Finding]:
 
 def _loss(plan: Plan, stats: TokenStats) -> Iterator[Finding]:
     recipe = plan.recipe
-    if stats.truncated:
-        rows = {"rows": stats.truncated, "length": recipe.pad_to, "longest": stats.longest}
-        yield _finding(plan, "warn", "truncated-rows", rows)
+    if stats.beyond:
+        rows = {"rows": stats.beyond, "length": recipe.pad_to, "longest": stats.longest}
+        yield _finding(plan, "info", "truncated-rows", rows)
     if recipe.loss_on == "everything" and stats.positions:
         shares = {name: round(getattr(stats, name) / stats.positions, 4) for name in ("padding", "prompt", "answer")}
         if stats.padding:
