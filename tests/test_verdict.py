@@ -151,6 +151,12 @@ def test_costs_of_tuning_are_named_beside_a_gain() -> None:
     assert {"lost_reading", "kept_general", "extra", "break_even", "difference"} <= set(keys(result))
 
 
+@pytest.mark.parametrize("name", ["cannot read", "flawed recipe", "nobody usable"])
+def test_harm_is_named_also_where_the_arms_cannot_be_compared(name: str) -> None:
+    given = next(case[1] for case in CASES if case[0] == name)
+    assert "lost_reading" in keys(decide(given._replace(retention=HARM["retention"])))
+
+
 def test_few_examples_ask_for_more_and_never_for_fewer() -> None:
     assert decide(evidence(examples=3, needed=None)).add_examples == 5
     assert decide(evidence(examples=3, needed=100)).add_examples == 97

@@ -111,7 +111,7 @@ def _no_judge(e: Evidence) -> Verdict | None:
     if ceiling is None or ceiling.recall.value is None or ceiling.recall.value >= MIN_CEILING:
         return None
     reason = _reason("ceiling", limit=MIN_CEILING, **_estimate(ceiling.recall))
-    return _verdict(e, "cannot-tell", [reason, *_recalls(e)], [_change("ceiling")])
+    return _verdict(e, "cannot-tell", [reason, *_recalls(e), *_retained(e)], [_change("ceiling")])
 
 
 def _no_prompt(e: Evidence) -> Verdict | None:
@@ -136,7 +136,7 @@ def _broken_recipe(e: Evidence) -> Verdict | None:
         reason = _reason("no_room_above_prompt", margin=MARGIN, **_estimate(prompt.recall))
         return _verdict(e, "prompt", [reason, *_recalls(e)])
     reason = _reason("recipe", recipe=e.recipe, findings=len(broken))
-    return _verdict(e, "cannot-tell", [reason, *_recalls(e)], [_change("recipe")])
+    return _verdict(e, "cannot-tell", [reason, *_recalls(e), *_retained(e)], [_change("recipe")])
 
 
 def _unusable(e: Evidence) -> Verdict | None:
@@ -145,7 +145,7 @@ def _unusable(e: Evidence) -> Verdict | None:
     if max(recalls) >= USABLE:
         return None
     reason = _reason("unusable", limit=USABLE)
-    return _verdict(e, "cannot-tell", [reason, *_recalls(e)], [_change("unusable")])
+    return _verdict(e, "cannot-tell", [reason, *_recalls(e), *_retained(e)], [_change("unusable")])
 
 
 def _both(e: Evidence) -> Verdict | None:
@@ -232,6 +232,18 @@ def _payback_days(e: Evidence) -> float | None:
 
 def _burdens(e: Evidence, label: str) -> list[Reason]:
     """What speaks beside recall: retention under this recipe, unexpected values, break-even."""
+    reasons = _retained(e)
+    arm = e.arm(label)
+    if arm is not None and arm.extra.value is not None and arm.extra.value >= MANY_EXTRA:
+        reasons.append(_reason("extra", label=label, extra=arm.extra.value))
+    questions = next((c.break_even for c in e.costs if c.label == "lora"), None)
+    if questions is not None:
+        reasons.append(_reason("break_even", questions=questions))
+    return reasons
+
+
+def _retained(e: Evidence) -> list[Reason]:
+    """What tuning kept and what it lost; said with every verdict, because it holds whatever the recall is."""
     reasons = []
     for probe in ("general", "reading"):
         retention = e.kept(probe)
@@ -239,12 +251,6 @@ def _burdens(e: Evidence, label: str) -> list[Reason]:
             lost = retention.kept.high is not None and retention.kept.high < KEPT
             key = f"{'lost' if lost else 'kept'}_{probe}"
             reasons.append(_reason(key, before=retention.right_before, **_estimate(retention.kept)))
-    arm = e.arm(label)
-    if arm is not None and arm.extra.value is not None and arm.extra.value >= MANY_EXTRA:
-        reasons.append(_reason("extra", label=label, extra=arm.extra.value))
-    questions = next((c.break_even for c in e.costs if c.label == "lora"), None)
-    if questions is not None:
-        reasons.append(_reason("break_even", questions=questions))
     return reasons
 
 
