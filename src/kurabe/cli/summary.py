@@ -36,13 +36,14 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
     screen.show(arms_table(results, t))
     screen.show(Text(t("cli.table.note"), style="dim"))
     screen.show()
-    for sentence in sentences.reasons(results.verdict, t):
-        screen.show(hanging(Text("·"), sentence))
-    if results.verdict.would_change:
-        screen.show(Text("\n" + t("cli.verdict.change"), style="bold"))
-        for sentence in sentences.changes(results.verdict, t):
+    listed = {"cli.verdict.more": sentences.reasons(results.verdict, t)[1:],  # the first one stands with the verdict
+              "cli.verdict.change": sentences.changes(results.verdict, t)}  # fmt: skip
+    for title, lines in listed.items():
+        if lines:
+            screen.show(Text(t(title), style="bold"))
+        for sentence in lines:
             screen.show(hanging(Text("·"), sentence))
-    screen.show()
+        screen.show()
     screen.show(Text(stage_times(results, t), style="dim"))
     for label, words in next_commands(results, folder, report, t):
         screen.show_to_copy(label, words)
