@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kurabe import engine as engine_module
-from kurabe.engine import ATTENTION, Engine, Group, Row, plan_prefixes
+from kurabe.attention import ATTENTION
+from kurabe.engine import Engine, Group, Row, plan_prefixes
 from kurabe.lora import AdapterStack, Slot
 
 END = frozenset({2})

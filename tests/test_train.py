@@ -14,13 +14,15 @@ from torch import Tensor
 
 from kurabe import recipes
 from kurabe import train as train_module
+from kurabe.attention import ATTENTION
 from kurabe.chat import IGNORE, Rendered
-from kurabe.engine import ATTENTION, Engine
+from kurabe.engine import Engine
 from kurabe.errors import MissingError, StoppedError
 from kurabe.lora import AdapterStack
+from kurabe.packing import Pack
 from kurabe.recipes import Recipe
 from kurabe.schema import Step
-from kurabe.train import Job, Pack, Trainee, train
+from kurabe.train import Job, Trainee, train
 
 PAD = 0
 

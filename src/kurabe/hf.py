@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from kurabe import chat, hub
-from kurabe.engine import ATTENTION, Engine, Row
+from kurabe.attention import ATTENTION
+from kurabe.engine import Engine, Row
 from kurabe.errors import DataError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, TrialPlan
