@@ -1,7 +1,7 @@
 """Runs that die: the scripted backend, killed at its n-th file operation or at any moment.
 
     python tests/killed_run.py everywhere FOLDER [EVERY]     for each n: kill at operation n, resume, compare
-    python tests/killed_run.py randomly FOLDER KILLS SEED    kill one run at random moments, again and again; compare
+    python tests/killed_run.py randomly FOLDER KILLS SEED    kill runs at random moments, again and again; compare
     python tests/killed_run.py real FOLDER MODEL KIND N      a real model that dies at its n-th event of a kind
 
 The product does not know that it is killed: a signal comes from outside, or the operations of the `os` module are
@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,20 +130,28 @@ def end(child: int) -> int:
 
 
 def randomly(folder: Path, kills: int, seed: int) -> None:
-    """Kill one run after random times, resuming it in between, and compare what it comes to in the end."""
-    draw, killed, reached = random.Random(seed), 0, Counter[str]()
+    """Kill runs after random times, resuming them in between, until there were so many kills; compare every end."""
+    draw, killed, ended, reached = random.Random(seed), 0, 0, Counter[str]()
     (folder / "whole").mkdir(parents=True)
-    (folder / "killed").mkdir()
     begin(folder / "whole")
-    for _ in range(kills):
-        child = start(lambda: go_on(folder / "killed", delay=0.003))
-        time.sleep(draw.uniform(0, 1.2))
-        os.kill(child, signal.SIGKILL)
-        killed += end(child) == -signal.SIGKILL
-        reached[stage(folder / "killed" / "run")] += 1
-    status = end(start(lambda: go_on(folder / "killed")))
-    same = status == 0 and what_counts(folder / "killed" / "run") == what_counts(folder / "whole" / "run")
-    print(json.dumps({"killed": killed, "reached": reached, "same": same}))
+    expected, same = what_counts(folder / "whole" / "run"), True
+    place = folder / "killed"
+    while killed < kills or place.exists():
+        place.mkdir(exist_ok=True)
+        hunted = killed < kills
+        delay = 0.003 if hunted else 0.0
+        child = start(partial(go_on, place, delay))
+        if hunted:
+            time.sleep(draw.uniform(0, 0.8))
+            os.kill(child, signal.SIGKILL)
+        if end(child) == -signal.SIGKILL:
+            killed += 1
+            reached[stage(place / "run")] += 1
+        else:
+            ended += 1
+            same = same and what_counts(place / "run") == expected
+            shutil.rmtree(place)
+    print(json.dumps({"killed": killed, "ended": ended, "reached": reached, "same": same}))
 
 
 def stage(run: Path) -> str:
