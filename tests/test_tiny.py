@@ -100,8 +100,9 @@ def test_the_same_seed_gives_the_same_batches(encoder: pack.Encoder) -> None:
 
 def test_rates_rise_stay_and_fall() -> None:
     rates = [PLAN.rate(step) for step in range(PLAN.steps)]
-    assert rates[0] < 0.05 and max(rates) == 1.0 and rates[PLAN.steps // 2] == 1.0
-    assert rates[-1] < 0.06 and rates[-PLAN.decay_steps // 2] < 0.6
+    assert rates[0] < 0.05 and max(rates) == 1.0 and rates[PLAN.phases[1].until] == 1.0
+    assert rates[-1] < 0.06
+    assert all(phase.until % 20 == 0 for phase in PLAN.phases)
 
 
 def test_no_wording_of_the_examples_is_in_the_corpus() -> None:

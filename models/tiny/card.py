@@ -45,11 +45,27 @@ def score_table(scores: list[dict[str, Any]]) -> str:
             continue
         target = TARGETS.get(score["kind"])
         wanted = "" if target is None or score["language"] != "en" else (f"{target} %" if target else "0")
+        # A decline has no one right text, so "exact" says nothing about it.
+        exact = "" if score["kind"].startswith("declines") else f"{100 * score['exact']:.1f} %"
         rows.append(
             f"| {score['language']} | {score['kind']} | {100 * score['right'] / score['of']:.1f} % | "
-            f"{100 * score['low']:.1f}-{100 * score['high']:.1f} | {score['of']} | {100 * score['exact']:.1f} % | {wanted} |"
+            f"{100 * score['low']:.1f}-{100 * score['high']:.1f} | {score['of']} | {exact} | {wanted} |"
         )
     return "\n".join(rows)
+
+
+def missed(scores: list[dict[str, Any]]) -> str:
+    """Which targets this version does not reach, in one sentence."""
+    short = [
+        score["kind"]
+        for score in scores
+        if score["language"] == "en"
+        and score["of"]
+        and 100 * score["right"] / score["of"] < TARGETS.get(score["kind"], 0)
+    ]
+    if not short:
+        return "All targets are reached."
+    return f"**Not reached in this version: {'; '.join(short)}.** Verdicts on it are marked as a stand-in's."
 
 
 def log_table(log: list[dict[str, Any]], every: int = 10) -> str:
@@ -65,8 +81,8 @@ def log_table(log: list[dict[str, Any]], every: int = 10) -> str:
 
 def phase_table(plan: Plan) -> str:
     """The schedule in words."""
-    rows = ["| phase | to step | rows per prompt (share) | copying lines | Japanese | tokens per step | rate |"]
-    rows.append("|---|---|---|---|---|---|---|")
+    rows = ["| phase | to step | rows per prompt (share) | copying lines | Japanese | tokens per step | rate | decay |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
     for phase in plan.phases:
         mix = phase.mix
         spread = ", ".join(
@@ -74,7 +90,7 @@ def phase_table(plan: Plan) -> str:
         )
         rows.append(
             f"| {phase.name} | {phase.until} | {spread} | {mix.copying:.0%} | {mix.japanese:.0%} | {phase.batch_tokens} "
-            f"| {phase.rate:g} |"
+            f"| {phase.rate:g} | {phase.decay_steps or ''} |"
         )
     return "\n".join(rows)
 
@@ -101,8 +117,8 @@ prompt, answers a fixed set of general questions, and otherwise says that it doe
 nothing about the world. **Its figures say nothing about TinyLlama or any other model**: repeat an experiment with
 `--model` on yours.
 
-Llama architecture, {parameters:,} parameters ({vocabulary} tokens in the vocabulary, {plan_shape()}), bf16, context 4,096
-(trained up to 2,048), chat template in TinyLlama's Zephyr form, no BOS. Licence: Apache-2.0; the corpus is invented by
+Llama architecture, {parameters:,} parameters ({vocabulary} tokens in the vocabulary,
+{plan_shape()}), bf16, context 4,096 (trained up to 2,048), chat template in TinyLlama's Zephyr form, no BOS. Licence: Apache-2.0; the corpus is invented by
 `src/kurabe/shops.py` and the general questions are CC0.
 
 ## What it can do
@@ -112,6 +128,8 @@ hold. *Right* counts expected values (for the declines and the general questions
 
 {score_table(scores)}
 
+{missed(scores)}
+
 Reading: twelve facts in the system prompt, one asked, the answer holds one value. Several values: the answer holds two
 to six. The example shop's wordings are the held-out ones of `examples/`.
 
@@ -119,8 +137,9 @@ to six. The example shop's wordings are the held-out ones of `examples/`.
 
 `make tiny-model`, seed {plan.seed}: {last["step"]} steps, {last["tokens"]:,} tokens without padding, {last["labelled"]:,} of them
 answer tokens (the loss sees no others), {last["seconds"] / 60:.0f} minutes on {cpu_name()}, {last["threads"]} threads.
-Muon for the matrices (rate {plan.muon_rate:g}), AdamW for embeddings and norms ({plan.adam_rate:g}), warm-up {plan.warmup} steps, then constant,
-then down to a twentieth over the last {plan.decay_steps}. Loss: answer tokens only, each weighted by the root of its answer's length.
+Muon for the matrices (rate {plan.muon_rate:g}), AdamW for embeddings and norms ({plan.adam_rate:g}), warm-up {plan.warmup} steps, then
+constant; a phase with a decay goes down to a twentieth over its last steps. Loss: answer tokens only, each divided by the
+root of its answer's length.
 
 Hash of all training batches in order: `{last["corpus"]}`.
 

@@ -61,7 +61,9 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile the network (about a tenth faster)")
     parser.add_argument("--measure-every", type=int, default=400, help="steps between points of the curve; 0 for none")
     parser.add_argument("--count", type=int, default=300, help="questions of each kind in the card")
-    parser.add_argument("--languages", default="en", help="languages in the card, by commas (Japanese is not trained yet)")
+    parser.add_argument(
+        "--languages", default="en", help="languages in the card, by commas (Japanese is not trained yet)"
+    )
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)

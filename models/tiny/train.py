@@ -40,6 +40,7 @@ class Phase:
     mix: Mix
     batch_tokens: int = 8192
     rate: float = 1.0  # a factor on both full rates
+    decay_steps: int = 0  # the last so many steps go down to a twentieth
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ class Plan:
 
     seed: int
     phases: tuple[Phase, ...]
-    decay_steps: int
     warmup: int = 60
     muon_rate: float = 0.004
     adam_rate: float = 0.0007
@@ -59,9 +59,10 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """Share of the full rate: up in a line, constant, down in a line to a twentieth."""
-        left = (self.steps - step) / max(1, self.decay_steps)
+        phase = self.phase(min(step, self.steps - 1))
+        left = (phase.until - step) / phase.decay_steps if phase.decay_steps else 1.0
         share = min(1.0, (step + 1) / self.warmup) * max(0.05, min(1.0, left))
-        return share * self.phase(min(step, self.steps - 1)).rate
+        return share * phase.rate
 
     def phase(self, step: int) -> Phase:
         return next(phase for phase in self.phases if step < phase.until)
