@@ -202,6 +202,34 @@ def test_an_adapter_of_another_base_is_refused(backend: HFBackend, tiny_folder: 
         backends.load(settings(other)).load_adapter(1, tmp_path / "adapter")
 
 
+def drop(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+
+
+def add(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["model.layers.2.mlp.up_proj.weight"] = torch.zeros(128, 64)
+
+
+def narrow(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["model.layers.1.mlp.up_proj.weight"] = torch.zeros(100, 64)
+
+
+@pytest.mark.parametrize("change", [drop, add, narrow])
+def test_weights_that_do_not_fill_the_model_are_refused(
+    tiny_folder: Path, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], None]
+) -> None:
+    """transformers would draw random numbers for a missing tensor, and answers would be compared on those."""
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(MissingError) as caught:
+        backends.load(settings(folder))
+    assert caught.value.fix
+
+
 def test_the_embedded_model_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(backends.resources, "files", lambda _: tmp_path)
     with pytest.raises(MissingError, match="embedded"):

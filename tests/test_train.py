@@ -260,6 +260,7 @@ def test_three_in_a_row_stop_the_training(engine: Engine, monkeypatch: pytest.Mo
     with pytest.raises(StoppedError) as caught:
         seen.extend(train(engine, [job(epochs=9)], PAD))  # a list.extend keeps what came before the error
     assert caught.value.fix
+    assert [step.loss is None for step in seen] == [True, True, False, True, True, True]
     assert all(layer.trained is None for layer in engine.stack.layers.values())
 
 

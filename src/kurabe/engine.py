@@ -230,7 +230,7 @@ def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
 def plan_prefixes(rows: Sequence[Row]) -> list[Group]:
     """Group rows by trial and common beginning so that the fewest prompt tokens are computed."""
     groups: list[Group] = []
-    order = sorted(range(len(rows)), key=lambda i: (rows[i].trial, rows[i].ids, i))
+    order = sorted(range(len(rows)), key=lambda i: rows[i].ids)
     for trial in sorted({row.trial for row in rows}):
         mine = [i for i in order if rows[i].trial == trial]
         common = [_common(rows[a].ids, rows[b].ids) for a, b in itertools.pairwise(mine)]

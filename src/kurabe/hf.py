@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from kurabe import chat, hub
 from kurabe.attention import ATTENTION
 from kurabe.engine import Engine, Row
-from kurabe.errors import DataError
+from kurabe.errors import DataError, MissingError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, TrialPlan
 from kurabe.schema import Answer, Message, ModelInfo, Request, Step
@@ -31,14 +31,7 @@ class HFBackend:
 
     def __init__(self, weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> None:
         self.chat = chat.load(weights.path)
-        with quiet():
-            from transformers import AutoModelForCausalLM
-
-            model = AutoModelForCausalLM.from_pretrained(
-                weights.path, dtype=torch.float32, attn_implementation=ATTENTION, use_safetensors=True,
-                local_files_only=True, trust_remote_code=False,
-            )  # fmt: skip
-        model = model.to(device).eval()
+        model = _load(weights).to(device).eval()
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
         self.engine = Engine(model, self.stack, self.chat.end_ids)
@@ -125,6 +118,38 @@ class HFBackend:
     def load_adapter(self, trial: int, folder: Path) -> None:
         """Load an adapter that `save_adapter` or PEFT wrote and answer with it as `trial`."""
         self.stack.load(trial, folder, self.info.sha256)
+
+
+def _load(weights: hub.Weights) -> Any:
+    """The model in float32. Weights that do not fill the model exactly are refused: transformers would fill the gap
+    with random numbers and only warn."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet():
+            model, found = AutoModelForCausalLM.from_pretrained(
+                weights.path, dtype=torch.float32, attn_implementation=ATTENTION, use_safetensors=True,
+                local_files_only=True, trust_remote_code=False, output_loading_info=True,
+            )  # fmt: skip
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        why = str(error).strip().split("\n")[0]
+        raise MissingError(
+            "The model cannot be loaded.", where=str(weights.path), why=why, fix="Copy or download the model again."
+        ) from error
+    # Old Llama files carry a table that transformers computes by itself.
+    extra = [name for name in found["unexpected_keys"] if not name.endswith("inv_freq")]
+    for names, what in ((found["missing_keys"], "lack"), (extra, "hold more than the model has:")):
+        if names:
+            raise MissingError(
+                f"The weights and config.json do not belong together: the weights {what} {_listed(names)}.",
+                where=str(weights.path), fix="Copy or download the model again.",
+            )  # fmt: skip
+    return model
+
+
+def _listed(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")
 
 
 @contextlib.contextmanager
