@@ -1,4 +1,4 @@
-"""Writes docs/images from a finished run: `python docs/make_images.py RUN [RUN-JA]`. Needs chromium and playwright.
+"""Writes docs/images from a finished run, in both languages: `python docs/make_images.py RUN`. Needs chromium.
 
 Knows no result: the pictures show the report and the screen as the program draws them from that run.
 """
@@ -20,7 +20,7 @@ from kurabe.cli.screen import Screen
 from kurabe.cli.summary import show_results
 from kurabe.report import render
 from kurabe.schema import Results
-from kurabe.texts import Texts
+from kurabe.texts import LANGUAGES, Texts
 
 IMAGES = Path(__file__).with_name("images")
 COLUMNS = 100
@@ -50,16 +50,15 @@ def terminal(results: Results, language: str) -> str:
     return screen.out.export_html(theme=THEME, code_format=PAGE)
 
 
-def main(runs: list[str]) -> None:
-    """Two pictures per run, named for the language of its data."""
+def main(run: str) -> None:
+    """Two pictures per language."""
     from playwright.sync_api import sync_playwright
 
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for run in runs:
-            results = load_run(run)
-            language = results.language
+        results = load_run(run)
+        for language in LANGUAGES:
             pages = {"report": render(results, "html", language), "terminal": terminal(results, language)}
             for name, text in pages.items():
                 path = Path(folder) / f"{name}-{language}.html"
@@ -78,4 +77,4 @@ def shot(browser: Any, page: Path, image: Path, *, whole: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

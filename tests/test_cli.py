@@ -16,7 +16,7 @@ import pytest
 
 from kurabe import backends, dataset, errors
 from kurabe.cli import COMMANDS, main, screen_language
-from kurabe.cli.demo import rows
+from kurabe.cli.demo import packaged
 from kurabe.cli.find import find_run
 from kurabe.cli.measure import exit_code
 from kurabe.cli.output import write_report
@@ -58,7 +58,7 @@ def kurabe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 def scripted(language: str = "en") -> FakeBackend:
-    examples = dataset.read_examples(rows(language)).examples
+    examples = dataset.read_examples(packaged(language)).examples
     return FakeBackend(rehearsal(examples, SHARES, language))
 
 
@@ -145,7 +145,7 @@ def test_language_of_the_screen(
     ],
 )
 def test_a_stream_without_the_characters_gets_plain_ones(environment: dict[str, str]) -> None:
-    arguments = [sys.executable, "-m", "kurabe", "check", str(rows("ja")), "--lang", "ja"]
+    arguments = [sys.executable, "-m", "kurabe", "check", str(packaged("ja")), "--lang", "ja"]
     plain = {k: v for k, v in os.environ.items() if k not in ("PYTHONUTF8", "PYTHONIOENCODING", "LANG", "LC_ALL")}
     ran = subprocess.run(arguments, capture_output=True, env=plain | environment)
     assert ran.returncode == 0, ran.stderr
@@ -230,17 +230,31 @@ def test_json_is_the_only_thing_on_stdout(kurabe: Kurabe, finished: Path) -> Non
 
 
 def test_the_installed_rows_come_before_those_of_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert rows("en").name == "support-en.jsonl" and rows("ja").is_file()
+    assert packaged("en").name == "support-en.jsonl" and packaged("ja").is_file()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "support-en.jsonl").write_text("", encoding="utf-8")
     monkeypatch.setattr("kurabe.cli.demo.files", lambda package: tmp_path)
-    assert rows("en") == tmp_path / "data" / "support-en.jsonl"
+    assert packaged("en") == tmp_path / "data" / "support-en.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "language"),
+    [(["--lang", "ja"], "en"), (["--lang", "ja", "--model", "x"], "ja"), (["--rows", "ja"], "ja"), ([], "en")],
+)
+def test_the_rows_are_english_unless_a_model_may_read_japanese(
+    kurabe: Kurabe, monkeypatch: pytest.MonkeyPatch, arguments: list[str], language: str
+) -> None:
+    def refuse(screen: object, data: Path, settings: object) -> None:
+        raise errors.DataError(data.name)
+
+    monkeypatch.setattr("kurabe.cli.measure.measure", refuse)
+    assert f"support-{language}.jsonl" in kurabe("demo", *arguments).err
 
 
 def test_flags_win_over_the_settings_file(kurabe: Kurabe, tmp_path: Path) -> None:
     chosen = tmp_path / "s.yaml"
     chosen.write_text("retention: 0\nseed: 3\nrecipes: [origin]\n", encoding="utf-8")
-    kurabe("run", rows("en"), "--settings", chosen, "--seed", "5", "--runs", tmp_path / "r", "--name", "x", "-q")
+    kurabe("run", packaged("en"), "--settings", chosen, "--seed", "5", "--runs", tmp_path / "r", "--name", "x", "-q")
     results = RunFolder.open(tmp_path / "r" / "x").results()
     assert results is not None
     assert (results.settings["retention"], results.settings["seed"]) == (0, 5)
@@ -257,15 +271,15 @@ def test_every_setting_is_a_flag_of_run_or_belongs_in_a_file() -> None:
 def test_an_unknown_setting_names_the_nearest(kurabe: Kurabe, tmp_path: Path) -> None:
     chosen = tmp_path / "s.yaml"
     chosen.write_text("retentoin: 0\n", encoding="utf-8")
-    ran = kurabe("run", rows("en"), "--settings", chosen)
+    ran = kurabe("run", packaged("en"), "--settings", chosen)
     assert ran.code == errors.EXIT_USAGE and "'retention'" in ran.err
 
 
 def test_a_dry_run_stores_nothing(kurabe: Kurabe, tmp_path: Path) -> None:
-    ran = kurabe("run", rows("en"), "--dry-run", "--runs", tmp_path / "r")
+    ran = kurabe("run", packaged("en"), "--dry-run", "--runs", tmp_path / "r")
     assert ran.code == 0 and "training positions" in ran.out
     assert not (tmp_path / "r").exists()
-    plan = json.loads(kurabe("run", rows("en"), "--dry-run", "--runs", tmp_path / "r", "--json").out)
+    plan = json.loads(kurabe("run", packaged("en"), "--dry-run", "--runs", tmp_path / "r", "--json").out)
     assert plan["answers"] > 0 and plan["steps"] >= 150
 
 
@@ -341,7 +355,7 @@ def test_ask_answers_with_every_arm_or_the_named_one(kurabe: Kurabe, finished: P
 
 
 def test_check_shows_what_is_there_and_refuses_what_a_run_would_refuse(kurabe: Kurabe, tmp_path: Path) -> None:
-    good = kurabe("check", rows("en"))
+    good = kurabe("check", packaged("en"))
     assert good.code == 0 and "$6.99 (money)" in good.out
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"question": "Q?", "answer": "It is $5."}\n{"question": "R?"}\n', encoding="utf-8")
@@ -355,7 +369,7 @@ def test_check_shows_what_is_there_and_refuses_what_a_run_would_refuse(kurabe: K
 def test_reworded_rows_are_a_data_file_that_asks_the_same(kurabe: Kurabe, tmp_path: Path, name: str) -> None:
     from kurabe import splits
 
-    source, out = rows("en").parent / name, tmp_path / "reworded.jsonl"
+    source, out = packaged("en").parent / name, tmp_path / "reworded.jsonl"
     assert kurabe("reword", source, "--out", out).code == 0
     before, after = dataset.read_examples(source), dataset.read_examples(out)
     wanted = splits.generate(before.examples, before.language)

@@ -5,7 +5,7 @@ Knows nothing that `kurabe run` does not.
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def command(
     screen: "Screen",
     model: Annotated[str | None, typer.Option(help="settings.model")] = None,
+    rows: Annotated[Literal["en", "ja"] | None, typer.Option(help="cli.demo.rows")] = None,
     runs: Annotated[str | None, typer.Option(help="settings.runs")] = None,
     name: Annotated[str | None, typer.Option(help="settings.name")] = None,
     threads: Annotated[int | None, typer.Option(help="settings.threads")] = None,
@@ -23,12 +24,14 @@ def command(
     from kurabe.cli.measure import finish, measure
     from kurabe.settings import load_settings
 
+    # The stand-in reads English only; a model of the user's own is shown the rows in the screen's language.
+    language = rows or ("en" if model in (None, "tiny") else screen.t.language)
     flags = {"model": model, "runs": runs, "name": name, "threads": threads, "recipes": "fair,origin", "arms": "all"}
-    results, folder = measure(screen, rows(screen.t.language), load_settings(flags=flags))
+    results, folder = measure(screen, packaged(language), load_settings(flags=flags))
     finish(screen, results, folder)
 
 
-def rows(language: str) -> Path:
+def packaged(language: str) -> Path:
     """The ten rows: beside the package where it is installed, in `examples/` of a checkout."""
     name = f"support-{language}.jsonl"
     installed = Path(str(files("kurabe"))) / "data" / name

@@ -83,7 +83,7 @@ def _cells(arm: ArmResult, cost: CostEstimate | None) -> list[str]:
         _share(arm.wrong),
         "–" if arm.extra.value is None else f"{arm.extra.value:.2f}",
         f"{cost.prompt_tokens:.0f}" if cost else "–",
-        f"{cost.seconds_per_answer:.2f}" if cost else "–",
+        texts.count(cost.seconds_per_answer * 1000) if cost else "–",
     ]
 
 
