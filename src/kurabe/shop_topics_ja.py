@@ -3,8 +3,6 @@
 Same plain form as `shop_topics_orders.py`; it knows nothing about values, shops or models.
 """
 
-
-
 TOPICS = """
 # money: 送料 / 通常配送の料金 / 配送料
 ? 送料はいくらですか[？|。]

@@ -5,8 +5,6 @@ Plain text, one topic per block; it knows nothing about values, shops, languages
 `[a|b]` is a choice, `{money1}` a slot, `{L}` one of the labels.
 """
 
-
-
 PLACES = """
 # money: admission / the entrance fee / a ticket / adult tickets
 ? What do [adults|grown-ups|visitors|children|families] pay [to enter|to come in|at the entrance|]?

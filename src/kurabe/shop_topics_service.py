@@ -5,8 +5,6 @@ Plain text, one topic per block; it knows nothing about values, shops, languages
 `[a|b]` is a choice, `{money1}` a slot, `{L}` one of the labels.
 """
 
-
-
 SERVICE = """
 # contact: customer service / the support team / customer support
 ? Who [answers|can answer] my questions?

@@ -5,8 +5,6 @@ Plain text, one topic per block; it knows nothing about values, shops, languages
 `[a|b]` is a choice, `{money1}` a slot, `{L}` one of the labels.
 """
 
-
-
 STAYS = """
 # time: check-in / check-in time / arrival
 ? [From|At] [when|what time] [is my room ready|can we come|may I enter my room]?

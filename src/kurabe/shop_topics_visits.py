@@ -5,8 +5,6 @@ Plain text, one topic per block; it knows nothing about values, shops, languages
 `[a|b]` is a choice, `{money1}` a slot, `{L}` one of the labels.
 """
 
-
-
 VISITS = """
 # money: the deposit / a deposit / the security deposit
 ? What do I [leave|pay] as [security|a deposit]?
