@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import sys
 from itertools import islice
 from pathlib import Path
@@ -15,11 +17,14 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from models.tiny import corpus, layouts, net, pack, probes  # noqa: E402
+from models.tiny import corpus, layouts, net, pack, probes, wordings  # noqa: E402
 from models.tiny.evaluate import holds, judge, load, measure, wilson  # noqa: E402
 from models.tiny.muon import orthogonalise  # noqa: E402
 from models.tiny.plan import PLAN  # noqa: E402
 from models.tiny.train import chunk, to_tensors  # noqa: E402
+
+from kurabe import shops  # noqa: E402
+from kurabe.attention import ATTENTION  # noqa: E402
 
 FOLDER = ROOT / "src/kurabe/tiny"
 TREES = corpus.Mix(rows=((1, 4, 1.0),), copying=0.2, neutral=0.2, japanese=0.3)
@@ -48,22 +53,28 @@ def test_packed_logits_equal_those_of_separate_rows(encoder: pack.Encoder) -> No
         )
     ).eval()
     trees = list(islice(corpus.trees("packing", TREES), 5))
-    for row in pack.pack(encoder, trees):
-        batch = to_tensors(pack.arrays([row]), "cpu")
+    for packed in pack.pack(encoder, trees, 600):
+        batch = to_tensors(packed, "cpu")
+        model.set_attn_implementation(ATTENTION)
+        ids, within = batch["ids"][None], net.Trees(packed.trees)
         with torch.inference_mode():
-            mask = net.tree_mask(batch["tree"], batch["branch"])
-            packed = model(input_ids=batch["ids"], attention_mask=mask, position_ids=batch["position"]).logits[0]
-            tree, branch = batch["tree"][0], batch["branch"][0]
-            for number in range(1, row.trees + 1):
-                for own in range(1, int(branch[tree == number].max()) + 1):
-                    places = ((tree == number) & ((branch == 0) | (branch == own))).nonzero()[:, 0]
-                    alone = model(input_ids=batch["ids"][:, places]).logits[0]
-                    torch.testing.assert_close(packed[places], alone, atol=1e-4, rtol=1e-4)
+            logits = model(input_ids=ids, position_ids=batch["position"][None], within=within).logits[0]
+        model.set_attn_implementation("eager")
+        start = 0
+        for prefix, *branches in packed.trees:
+            first = start + prefix
+            for length in branches:
+                places = torch.tensor([*range(start, start + prefix), *range(first, first + length)])
+                with torch.inference_mode():
+                    alone = model(input_ids=ids[:, places]).logits[0]
+                torch.testing.assert_close(logits[places], alone, atol=1e-4, rtol=1e-4)
+                first += length
+            start = first
 
 
 def test_only_answers_and_their_end_are_labelled(encoder: pack.Encoder) -> None:
     tree = corpus.Tree("Facts.", ((("When?", "At 9."), ("Who?", "Nora.")), (("Where?", "Here."),)))
-    row = next(pack.pack(encoder, [tree]))
+    row = next(pack.pack(encoder, [tree], 600))
     labelled = [token for token, weight in zip(row.ids, row.weight, strict=True) if weight > 0]
     assert encoder.tokenizer.decode(labelled, skip_special_tokens=False) == "At 9.</s>Nora.</s>Here.</s>"
 
@@ -94,8 +105,8 @@ def test_tokenizer_adds_nothing_and_splits_digits(tokenizer: PreTrainedTokenizer
 def test_the_same_seed_gives_the_same_batches(encoder: pack.Encoder) -> None:
     phase = PLAN.phases[0]
     first, second = (chunk(PLAN, phase, 3, encoder) for _ in range(2))
-    assert all((a["ids"] == b["ids"]).all() for a, b in zip(first, second, strict=True))
-    assert not (first[0]["ids"][0] == chunk(PLAN, phase, 4, encoder)[0]["ids"][0]).all()
+    assert [batch.ids for batch in first] == [batch.ids for batch in second]
+    assert first[0].ids != chunk(PLAN, phase, 4, encoder)[0].ids
 
 
 def test_rates_rise_stay_and_fall() -> None:
@@ -164,3 +175,35 @@ def test_the_weights_load_and_read_a_fact() -> None:
     exact, encoder = load(FOLDER)
     score, _ = measure(exact, encoder, "reading, one fact", "en", 12)
     assert score.right >= 8
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_no_wording_of_the_corpus_is_a_held_out_one(language: str) -> None:
+    """Every filling of every line, compared by content words within its topic."""
+    asked = wordings.blocks(language)
+    for topic in shops.topics(language):
+        held_out = {
+            corpus.content_key(text.replace("{L}", label))
+            for pattern in topic.asks_held_out
+            for text in fillings(pattern)
+            for label in topic.labels
+        }
+        assert held_out and asked[topic.name]
+        for line in asked[topic.name]:
+            assert not held_out & {corpus.content_key(text) for text in fillings(line)} - {frozenset()}, line
+
+
+def fillings(text: str) -> list[str]:
+    parts = re.split(r"\[([^\[\]]*)\]", text)
+    choices = [part.split("|") if number % 2 else [part] for number, part in enumerate(parts)]
+    return ["".join(chosen) for chosen in itertools.product(*choices)]
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_frame_can_be_filled(language: str) -> None:
+    for kind, lines in wordings.blocks(f"frames-{language}").items():
+        for line in lines:
+            for text in fillings(line):
+                assert not set("[]|") & set(text), line
+                slots = set(re.findall(r"\{(\w+)\}", text))
+                assert slots == {"L"} if kind != "verbs" else slots in ({"verb", "thing"}, {"doing", "thing"}), line

@@ -17,6 +17,7 @@ from kurabe import shop_frames as frames
 from kurabe.shop_values import invented_word
 from kurabe.shops import Row, Shop, invent_shop, missing_row
 from models.tiny.layouts import DECLINE, NEUTRAL, lay_out
+from models.tiny.wordings import ask
 
 ROOT = Path(__file__).resolve().parents[2]
 Turn = tuple[str, str]
@@ -38,7 +39,7 @@ class Mix:
     japanese: float = 0.0
     neutral: float = 0.12
     copying: float = 0.0
-    asked: int = 9
+    asked: int = 15
 
 
 @cache
@@ -80,18 +81,17 @@ def _allowed(question: str) -> bool:
     return len(key) < 2 or key not in excluded()
 
 
-def _ask(row: Row, rng: Random) -> str:
+def _ask(row: Row, rng: Random, plain: bool = False) -> str:
     for _ in range(8):
-        question = row.ask(rng)
+        question = ask(row, rng, plain)
         if _allowed(question):
             return question
     return f"{row.labels[0]}?"
 
 
-def _without_examples(shop: Shop, rng: Random) -> Shop:
-    """The questions that stand in the prompt, too, are none of the examples'."""
-    rows = tuple(row if _allowed(row.question) else replace(row, question=_ask(row, rng)) for row in shop.rows)
-    return replace(shop, rows=rows)
+def _with_questions(shop: Shop, rng: Random) -> Shop:
+    """The questions that stand in the prompt; they, too, are none of the examples'."""
+    return replace(shop, rows=tuple(replace(row, question=_ask(row, rng, plain=True)) for row in shop.rows))
 
 
 def _count(mix: Mix, rng: Random) -> int:
@@ -102,11 +102,11 @@ def _count(mix: Mix, rng: Random) -> int:
 def shop_tree(seed: str, mix: Mix, language: str) -> Tree:
     """A shop's facts in its system prompt; rows asked in other wordings, and things it does not hold."""
     rng = Random(f"tree/{seed}")
-    shop = _without_examples(invent_shop(seed, _count(mix, rng), language), rng)
+    shop = _with_questions(invent_shop(seed, _count(mix, rng), language), rng)
     system, answers = lay_out(shop, rng)
     branches: list[tuple[Turn, ...]] = []
-    # A small shop is asked up to three times per row, in other wordings: its prefix is paid for already.
-    repeats = max(1, min(3, mix.asked // len(shop.rows)))
+    # A row is asked up to three times, in other wordings: the prefix is paid for already.
+    repeats = min(3, -(-mix.asked // len(shop.rows)))
     order = [index for _ in range(repeats) for index in rng.sample(range(len(shop.rows)), len(shop.rows))]
     for index in order[: mix.asked]:
         turns = [(_ask(shop.rows[index], rng), answers[index])]

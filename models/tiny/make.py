@@ -58,19 +58,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="where the model goes (default: the work folder)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the network (about a tenth faster)")
     parser.add_argument("--measure-every", type=int, default=400, help="steps between points of the curve; 0 for none")
     parser.add_argument("--count", type=int, default=300, help="questions of each kind in the card")
-    parser.add_argument(
-        "--languages", default="en", help="languages in the card, by commas (Japanese is not trained yet)"
-    )
+    parser.add_argument("--languages", default="en,ja", help="languages in the card, by commas")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     work, folder = options.work, options.folder or options.work / "model"
     if not (work / "tokenizer.json").exists():
         tokenizer.save(tokenizer.build(str(PLAN.seed)), work)
-    for record in train(PLAN, work, options.device, options.compile):
+    for record in train(PLAN, work, options.device):
         append(work / "log.jsonl", record)
         print(record, flush=True)
         if options.measure_every and record["step"] % options.measure_every == 0:

@@ -1,4 +1,4 @@
-"""Trees -> token rows: several trees fill one row, each branch sees its own prefix and itself only.
+"""Trees -> batches of tokens in one line: prefix, branches, next tree. Nothing is padded.
 
 It knows nothing about shops or the model. Positions restart at the end of a tree's prefix, so that a packed branch
 gets exactly the logits it would get alone (tests/test_tiny.py holds this).
@@ -16,20 +16,37 @@ from models.tiny.corpus import Tree
 
 EOS = 2
 SYSTEM, USER, ASSISTANT = 3, 4, 5
-SHORT, LONG = 1024, 2048
+LONGEST = 2048  # tokens of one tree
 
 
 @dataclass
 class Packed:
-    """One row being filled. `tree` 0 is padding; `branch` 0 is the shared prefix; `weight` is the label's weight."""
+    """A batch: whole trees, one after another. `weight` is the label's weight, `trees` the lengths of each tree's
+    prefix and branches."""
 
-    size: int
     ids: list[int] = field(default_factory=list)
-    tree: list[int] = field(default_factory=list)
-    branch: list[int] = field(default_factory=list)
     position: list[int] = field(default_factory=list)
     weight: list[float] = field(default_factory=list)
-    trees: int = 0
+    trees: list[tuple[int, ...]] = field(default_factory=list)
+
+    def add(self, prefix: list[int], branches: list[tuple[list[int], list[float]]]) -> None:
+        """One more tree at the end."""
+        self.trees.append((len(prefix), *(len(ids) for ids, _ in branches)))
+        self.ids += prefix
+        self.position += range(len(prefix))
+        self.weight += [0.0] * len(prefix)
+        for ids, weights in branches:
+            self.ids += ids
+            self.position += range(len(prefix), len(prefix) + len(ids))
+            self.weight += weights
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """[tokens] each."""
+        return {
+            "ids": np.array(self.ids, dtype=np.uint16),
+            "position": np.array(self.position, dtype=np.uint16),
+            "weight": np.array(self.weight, dtype=np.float32),
+        }
 
 
 class Encoder:
@@ -63,62 +80,19 @@ class Encoder:
         return prefix, branches
 
 
-def _add(row: Packed, prefix: list[int], branches: list[tuple[list[int], list[float]]]) -> None:
-    row.trees += 1
-    row.ids += prefix
-    row.branch += [0] * len(prefix)
-    row.position += range(len(prefix))
-    row.weight += [0.0] * len(prefix)
-    for number, (ids, weights) in enumerate(branches, 1):
-        row.ids += ids
-        row.branch += [number] * len(ids)
-        row.position += range(len(prefix), len(prefix) + len(ids))
-        row.weight += weights
-    row.tree += [row.trees] * (len(row.ids) - len(row.tree))
-
-
-def pack(encoder: Encoder, trees: Iterable[Tree]) -> Iterator[Packed]:
-    """First fit into a few open rows of each size; a tree that is too long loses its last branches."""
-    waiting: dict[int, list[Packed]] = {SHORT: [], LONG: []}
+def pack(encoder: Encoder, trees: Iterable[Tree], tokens: int) -> Iterator[Packed]:
+    """Batches of at most `tokens` tokens, in the order of the stream; too long a tree loses its last branches."""
+    batch = Packed()
     for tree in trees:
         prefix, branches = encoder.tree(tree)
-        while len(prefix) + sum(len(ids) for ids, _ in branches) > LONG:
-            branches.pop()
+        length = len(prefix) + sum(len(ids) for ids, _ in branches)
+        while branches and length > LONGEST:
+            length -= len(branches.pop()[0])
         if not branches:
             continue
-        length = len(prefix) + sum(len(ids) for ids, _ in branches)
-        size = SHORT if length <= SHORT else LONG
-        # A short tree fills a long row's gap first, for a long row is rarely full.
-        room = [row for row in waiting[LONG] + waiting[size] if row.size - len(row.ids) >= length]
-        if room:
-            row = room[0]
-        else:
-            row = Packed(size)
-            waiting[size].append(row)
-        _add(row, prefix, branches)
-        for group in waiting.values():
-            if len(group) > 6:
-                group.sort(key=lambda row: len(row.ids))
-                yield group.pop()
-    for group in waiting.values():
-        yield from group
-
-
-def arrays(rows: list[Packed]) -> dict[str, np.ndarray]:
-    """Rows of one size as padded arrays."""
-    size = rows[0].size
-
-    def column(name: str, kind: type[np.generic]) -> np.ndarray:
-        out = np.zeros((len(rows), size), dtype=kind)
-        for index, row in enumerate(rows):
-            values = getattr(row, name)
-            out[index, : len(values)] = values
-        return out
-
-    return {
-        "ids": column("ids", np.uint16),
-        "tree": column("tree", np.uint8),
-        "branch": column("branch", np.uint8),
-        "position": column("position", np.uint16),
-        "weight": column("weight", np.float32),
-    }
+        if batch.trees and len(batch.ids) + length > tokens:
+            yield batch
+            batch = Packed()
+        batch.add(prefix, branches)
+    if batch.trees:
+        yield batch

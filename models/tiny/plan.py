@@ -11,10 +11,13 @@ from models.tiny.train import Phase, Plan
 PLAN = Plan(
     seed=1,
     phases=(
-        Phase("copying", 500, Mix(rows=((1, 1, 0.3), (2, 4, 0.5), (5, 8, 0.2)), copying=0.5), batch_tokens=4096),
-        Phase("short", 900, Mix(rows=((1, 1, 0.15), (2, 4, 0.45), (5, 8, 0.4)), copying=0.1)),
-        Phase("full", 1260, Mix(rows=((1, 1, 0.08), (2, 5, 0.17), (6, 12, 0.47), (13, 20, 0.28)))),
-        Phase("wide", 1620, Mix(rows=((1, 1, 0.12), (2, 5, 0.18), (6, 12, 0.47), (13, 20, 0.23)))),
-        Phase("last", 2320, Mix(rows=((1, 1, 0.1), (2, 5, 0.2), (6, 12, 0.55), (13, 20, 0.15))), decay_steps=700),
+        Phase("copying", 400, Mix(rows=((1, 1, 0.3), (2, 4, 0.5), (5, 8, 0.2)), copying=0.5), batch_tokens=4096),
+        Phase("short", 1000, Mix(rows=((1, 1, 0.15), (2, 4, 0.45), (5, 8, 0.4)), copying=0.1, japanese=0.25)),
+        Phase(
+            "full",
+            5400,
+            Mix(rows=((1, 1, 0.08), (2, 5, 0.2), (6, 12, 0.57), (13, 20, 0.15)), japanese=0.25),
+            decay_steps=2000,
+        ),
     ),
 )

@@ -16,7 +16,7 @@ from tokenizers.trainers import BpeTrainer
 
 from models.tiny.corpus import Mix, general, trees
 
-VOCABULARY = 3072
+VOCABULARY = 4096
 SPECIAL = ["<unk>", "<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"]
 TEMPLATE = """{% for message in messages %}
 {% if message['role'] == 'user' %}

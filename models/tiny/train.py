@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from kurabe.attention import ATTENTION
 from models.tiny import net
 from models.tiny.corpus import Mix, trees
 from models.tiny.muon import optimisers
-from models.tiny.pack import LONG, SHORT, Encoder, Packed, arrays, pack
+from models.tiny.pack import Encoder, Packed, pack
 
 CHUNK_STEPS = 20
 
@@ -68,28 +69,17 @@ class Plan:
         return next(phase for phase in self.phases if step < phase.until)
 
 
-def chunk(plan: Plan, phase: Phase, number: int, encoder: Encoder) -> list[dict[str, np.ndarray]]:
-    """The batches of twenty steps, of short or of long rows each, in a shuffled order."""
-    per_size = {SHORT: phase.batch_tokens // SHORT, LONG: phase.batch_tokens // LONG}
-    waiting: dict[int, list[Packed]] = {SHORT: [], LONG: []}
-    batches: list[dict[str, np.ndarray]] = []
-    for row in pack(encoder, trees(f"{plan.seed}/{phase.name}/{number}", phase.mix)):
-        group = waiting[row.size]
-        group.append(row)
-        if len(group) == per_size[row.size]:
-            batches.append(arrays(group))
-            group.clear()
-            if len(batches) == CHUNK_STEPS:
-                break
-    random.Random(f"{plan.seed}/{number}").shuffle(batches)
-    return batches
+def chunk(plan: Plan, phase: Phase, number: int, encoder: Encoder) -> list[Packed]:
+    """The batches of twenty steps."""
+    stream = trees(f"{plan.seed}/{phase.name}/{number}", phase.mix)
+    return list(islice(pack(encoder, stream, phase.batch_tokens), CHUNK_STEPS))
 
 
-def to_tensors(batch: dict[str, np.ndarray], device: str) -> dict[str, Tensor]:
-    """Padded arrays as tensors; indices are int64."""
+def to_tensors(batch: Packed, device: str) -> dict[str, Tensor]:
+    """The batch's arrays as tensors; indices are int64."""
     return {
         name: torch.from_numpy(values if name == "weight" else values.astype(np.int64)).to(device)
-        for name, values in batch.items()
+        for name, values in batch.arrays().items()
     }
 
 
@@ -126,29 +116,27 @@ def _autocast(device: str) -> Any:
     return torch.autocast(device, torch.bfloat16) if device != "mps" else nullcontext()
 
 
-def train(plan: Plan, folder: Path, device: str = "cpu", compiled: bool = False) -> Iterator[dict[str, Any]]:
+def train(plan: Plan, folder: Path, device: str = "cpu") -> Iterator[dict[str, Any]]:
     """Train to the plan's end; yields a record per chunk and leaves `last.pt` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     encoder = Encoder(tokenizer)
     model = net.build(tokenizer.get_vocab_size(), plan.seed).to(device)
+    model.set_attn_implementation(ATTENTION)
     opts = optimisers(model, plan.muon_rate, plan.adam_rate)
     checkpoint = folder / "last.pt"
     progress = load(checkpoint, model, opts) if checkpoint.exists() else Progress()
     full_rates = (plan.muon_rate, plan.adam_rate)
-    core = model.model
-    running = torch.compile(core) if compiled else core
     while progress.step < plan.steps:
         began = time.monotonic()
         phase = plan.phase(progress.step)
         batches = chunk(plan, phase, progress.step // CHUNK_STEPS, encoder)
         losses = []
-        model.model = running
-        for arrays_ in batches:
-            progress.corpus = hashlib.sha256(progress.corpus.encode() + arrays_["ids"].tobytes()).hexdigest()
-            batch = to_tensors(arrays_, device)
+        for packed in batches:
+            progress.corpus = hashlib.sha256(progress.corpus.encode() + packed.arrays()["ids"].tobytes()).hexdigest()
+            batch = to_tensors(packed, device)
             with _autocast(device):
-                loss = net.loss(model, batch)
+                loss = net.loss(model, batch, net.Trees(packed.trees, device))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for opt, full in zip(opts, full_rates, strict=True):
@@ -157,10 +145,9 @@ def train(plan: Plan, folder: Path, device: str = "cpu", compiled: bool = False)
                 opt.zero_grad()
             losses.append(loss.item())
             progress.step += 1
-            progress.tokens += int((arrays_["tree"] > 0).sum())
-            progress.labelled += int((arrays_["weight"] > 0).sum())
+            progress.tokens += len(packed.ids)
+            progress.labelled += sum(weight > 0 for weight in packed.weight)
         progress.seconds += time.monotonic() - began
-        model.model = core
         _save(checkpoint, model, opts, progress)
         yield {
             **progress.__dict__,

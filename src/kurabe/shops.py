@@ -162,7 +162,13 @@ def _compose(topic: Topic, rng: Random, tails: tuple[str, ...], joiner: str) -> 
         chosen.append(rng.choice(tails))
     elif rng.random() < 0.12 and joiner:
         chosen.append(_loose_sentence(rng))
-    return joiner.join([main, *chosen])
+    return _sentences([main, *chosen], joiner)
+
+
+def _sentences(texts: list[str], joiner: str) -> str:
+    """Japanese sentences stand side by side, so that each but the last needs its full stop."""
+    ended = [text if joiner or text.endswith("。") else f"{text}。" for text in texts[:-1]]
+    return joiner.join([*ended, texts[-1]])
 
 
 def _loose_sentence(rng: Random) -> str:
@@ -182,7 +188,7 @@ def _merged(first: Row, second: Row) -> Row:
     return Row(
         topic=first.topic, kind="any", language=first.language, labels=first.labels + second.labels,
         asks=first.asks + second.asks, asks_held_out=first.asks_held_out + second.asks_held_out,
-        question=first.question, answer=first.answer + joiner + second.answer,
+        question=first.question, answer=_sentences([first.answer, second.answer], joiner),
         values=tuple(dict.fromkeys(first.values + second.values)), short=f"{first.short}; {second.short}",
         short_values=tuple(dict.fromkeys(first.short_values + second.short_values)), also=second.topic,
     )  # fmt: skip
