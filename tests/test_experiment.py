@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from kurabe import arms, backends, dataset, experiment, planning
 from kurabe.analysis import load_run
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
+from kurabe.model import TrialPlan
 from kurabe.runs import RunFolder
-from kurabe.schema import Event, Example, Results
+from kurabe.schema import Event, Example, Results, Step
 from kurabe.texts import LANGUAGES, Texts
 
 
@@ -96,7 +98,8 @@ def test_work_is_metered_apart(whole: tuple[Results, RunFolder]) -> None:
     assert [u.kind for u in usages].count("loading") == 1
     for trial in (1, 2):
         (preparation,) = [u for u in usages if u.kind == "preparation" and u.trial == trial]
-        assert preparation.tokens == sum(step.positions for step in steps if step.trial == trial)
+        done = sum(step.positions for step in steps if step.trial == trial)
+        assert preparation.tokens == done == next(t.positions for t in whole[0].trials if t.trial == trial)
     tokens: Counter[tuple[str, int]] = Counter()
     for answer in answers:
         arm = "retention" if answer.key.probe in ("general", "reading") else answer.key.arm
@@ -328,6 +331,21 @@ def test_a_loss_that_is_not_finite_three_times_stops_the_run(tmp_path: Path) -> 
     events = RunFolder.open(tmp_path / "run").events()
     assert [e.values["loss"] for e in events if e.kind == "step"] == [1.0, None, 1.0, None, None, None]
     assert b"NaN" not in (tmp_path / "run" / "events.jsonl").read_bytes()
+
+
+def test_a_batch_that_memory_halved_is_told_once(tmp_path: Path) -> None:
+    class Tight(FakeBackend):
+        def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
+            for step in super().train(trials):
+                yield step.model_copy(update={"at_once": 4 if step.trial == 1 and step.step > 2 else None})
+
+    data = write_data(tmp_path)
+    experiment.run(data, settings(tmp_path), backend=Tight(rehearsal(examples(), SHARES)))
+    events = RunFolder.open(tmp_path / "run").events()
+    (told,) = [i for i, e in enumerate(events) if e.values.get("key") == "audit.note.batch-halved"]
+    assert events[told - 1].values["step"] == 3
+    assert events[told].values["values"] == {"recipe": "fair", "rows": 4}
+    assert all(Texts(language)(events[told].values["key"], **events[told].values["values"]) for language in LANGUAGES)
 
 
 def test_failed_answers_are_unscored_and_counted(tmp_path: Path) -> None:

@@ -50,9 +50,10 @@ def break_even(training_positions: int, prompt_tokens: float, lora_tokens: float
     """Questions after which a LoRA's training is paid back by its shorter prompt; None where it saves no tokens.
 
     2 x training positions / prompt tokens saved: with N parameters, training computes about 4N operations per position
-    (forward, and backward through the frozen weights to the activations) and answering 2N per prompt token. It counts
-    every prompt token; a server that keeps the prompt's prefix in its cache computes far fewer, and the LoRA then
-    needs far more questions.
+    (forward, and backward through the frozen weights to the activations) and answering 2N per prompt token. Neither
+    side is credited with a beginning that its rows share, though kurabe computes it once: every row counts whole, with
+    its padding, and every prompt token. A server that keeps the prompt's prefix in its cache computes far fewer of
+    those, and the LoRA then needs far more questions.
     """
     saved = prompt_tokens - lora_tokens
     return math.ceil(2 * training_positions / saved) if saved > 0 and training_positions > 0 else None

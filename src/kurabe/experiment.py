@@ -275,10 +275,14 @@ def _train(session: Session, trial: TrialPlan, info: TrialInfo) -> None:
     if not folder.adapter(trial.trial):
         record("trial", **info.model_dump(mode="json"))
         positions = not_finite = 0
+        at_once = None
         with Meter() as meter:
             for step in backend.train([trial]):
                 record("step", **step.model_dump(mode="json"))
                 positions += step.positions
+                if step.at_once not in (None, at_once):
+                    at_once = step.at_once
+                    record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": at_once})
                 not_finite = not_finite + 1 if step.loss is None else 0
                 if not_finite == NOT_FINITE_STEPS:
                     raise _diverged(folder, info, step.step)

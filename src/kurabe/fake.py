@@ -108,16 +108,18 @@ class FakeBackend:
         answers = [
             length - self.count(sample.messages[:-1]) for length, sample in zip(lengths, trial.samples, strict=True)
         ]
-        width = recipe.pad_to or max(lengths, default=0)
-        rows = recipe.batch * recipe.accumulation
+        widths = [max(length, recipe.pad_to or 0) for length in lengths]
+        size = recipe.batch * recipe.accumulation
         for k, rate in enumerate(plan.rates):
             time.sleep(self._delay)
             loss = self._losses(trial.trial, k + 1)
-            supervised = rows * width if recipe.loss_on == "everything" else rows * max(answers, default=0)
+            start = k % plan.steps_per_epoch * size
+            rows = slice(start, start + size)
+            supervised = (widths if recipe.loss_on == "everything" else answers)[rows]
             yield Step(
                 trial=trial.trial, step=k + 1, steps=plan.steps, epoch=(k + 1) / plan.steps_per_epoch, loss=loss,
-                rate=rate, grad_norm=None if loss is None else loss / 2, positions=rows * width, supervised=supervised,
-                seconds=self._delay,
+                rate=rate, grad_norm=None if loss is None else loss / 2, positions=sum(widths[rows]),
+                supervised=sum(supervised), seconds=self._delay,
             )  # fmt: skip
         content = [plan.model_dump_json(), str(trial.seed), *(sample.model_dump_json() for sample in trial.samples)]
         self._adapters[trial.trial] = _digest("\n".join(content))

@@ -50,7 +50,8 @@ class Backend(Protocol):
         ...
 
     def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
-        """Train adapters for these trials; they stay loaded. Stop iterating and training stops."""
+        """Train adapters for these trials; they stay loaded. Stop iterating and training stops: whoever reads the steps
+        decides how many without a finite loss are too many."""
         ...
 
     def save_adapter(self, trial: int, folder: Path) -> None:

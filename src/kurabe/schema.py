@@ -150,9 +150,10 @@ class Step(Record):
     loss: float | None  # None where it was not finite
     rate: float
     grad_norm: float | None
-    positions: int  # all positions computed, padding included
+    positions: int  # tokens of the step's rows, padding included; a beginning they share counts in each
     supervised: int  # positions with a label
     seconds: float
+    at_once: int | None = None  # rows of one pass, where memory ended with more of them
 
 
 class Usage(Record):
@@ -210,7 +211,7 @@ class TrialInfo(Record):
     rate: float
     seed: int
     trainable: int  # adapter parameters
-    positions: int  # positions that the whole training computes
+    positions: int  # those of all its steps
 
 
 class Provenance(Record):

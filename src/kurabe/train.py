@@ -1,8 +1,8 @@
 """The training loop: rows in, adapters trained, one `Step` record out per optimizer step and trial.
 
 Knows no files, no chat format and no screen. Rates come from the plan (`recipes.py`), rows from the chat (`chat.py`).
-Stop iterating and training stops. Shapes in names: K lines of a pack (one per trial), N positions of a line,
-M positions with a label, P adapter parameters, V vocabulary.
+Stop iterating and training stops; a step without a finite loss changes nothing and says None. Shapes in names: K lines
+of a pack (one per trial), N positions of a line, M positions with a label, P adapter parameters, V vocabulary.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from torch import Tensor
 
 from kurabe.chat import IGNORE, Rendered
 from kurabe.engine import Engine
-from kurabe.errors import MissingError, StoppedError
+from kurabe.errors import MissingError
 from kurabe.lora import Slot
 from kurabe.packing import Pack, pack_rows
 from kurabe.recipes import Plan, Recipe
 from kurabe.schema import Step
 
-BAD_STEPS = 3  # so many steps in a row without a finite loss end the training
 ACTIVATION_BYTES = 2 << 30  # what the activations of one forward and backward pass may take
 
 
@@ -40,14 +39,13 @@ class Job(NamedTuple):
 
 
 class Trainee:
-    """One trial in training: its rows in its own order, its optimizer, its bad steps."""
+    """One trial in training: its rows in its own order, its optimizer."""
 
     def __init__(self, job: Job, parameters_P: Tensor, gradient_P: Tensor) -> None:
         self.job, self.recipe = job, job.plan.recipe
         self.parameters_P, self.gradient_P = parameters_P, gradient_P
         self.mean_P, self.square_P = torch.zeros_like(parameters_P), torch.zeros_like(parameters_P)
         self.updates = 0
-        self.bad = 0
 
     def rows(self, step: int) -> list[Rendered]:
         """The rows of one optimizer step. Each epoch has its own order, drawn from the trial's seed."""
@@ -61,9 +59,7 @@ class Trainee:
         """Clip, then AdamW without weight decay. The gradient's norm, None where nothing could be learned."""
         norm = float(self.gradient_P.norm())
         if not (math.isfinite(norm) and math.isfinite(loss)):
-            self.bad += 1
             return None
-        self.bad = 0
         self.updates += 1
         self.gradient_P.mul_(min(1.0, self.recipe.clip / (norm + 1e-6)))
         self.mean_P.lerp_(self.gradient_P, 0.1)
@@ -104,23 +100,17 @@ def _train(engine: Engine, trainees: list[Trainee], pad_id: int) -> Iterator[Ste
             yield Step(
                 trial=trainee.job.trial, step=step + 1, steps=plan.steps, epoch=(step + 1) / plan.steps_per_epoch,
                 loss=work.loss if norm is not None else None, rate=plan.rates[step], grad_norm=norm,
-                positions=work.positions, supervised=work.supervised, seconds=seconds,
+                positions=work.positions, supervised=work.supervised, seconds=seconds, at_once=engine.rows_in_training,
             )  # fmt: skip
             clock = time.monotonic()  # whatever the reader of the steps did in between is not training
-            if trainee.bad >= BAD_STEPS:
-                raise StoppedError(
-                    f"Training stopped: the loss was not a finite number in {BAD_STEPS} steps in a row.",
-                    where=f"trial {trainee.job.trial}, step {step + 1}", why="The rate is too high for this model.",
-                    fix="Use another recipe, or a model in full precision (float32).",
-                )  # fmt: skip
 
 
 @dataclass
 class Work:
     """What one step of one trial came to."""
 
+    positions: int
     loss: float = 0.0
-    positions: int = 0
     supervised: int = 0
 
 
@@ -144,7 +134,8 @@ def _gradients(engine: Engine, active: list[Trainee], rows: list[list[Rendered]]
 def _accumulate(engine: Engine, active: list[Trainee], rows: list[list[Rendered]], pad_id: int) -> list[Work]:
     """One pass, or several: how many rows share one is a matter of memory alone, because a position counts in the loss
     what it counts in the whole step."""
-    recipe, done = active[0].recipe, [Work() for _ in active]
+    recipe = active[0].recipe
+    done = [Work(positions=sum(max(len(row.ids), recipe.pad_to or 0) for row in own)) for own in rows]
     weights = [_weights(own, recipe) for own in rows]
     size = _rows_at_once(engine, rows, recipe)
     for trainee in active:
@@ -159,7 +150,6 @@ def _accumulate(engine: Engine, active: list[Trainee], rows: list[list[Rendered]
         )  # fmt: skip
         for line, (i, loss) in enumerate(zip(now, _backward(engine, pack).tolist(), strict=True)):
             done[i].loss += loss
-            done[i].positions += pack.lengths[line]
             done[i].supervised += int((pack.place_M == line).sum())
     return done
 
