@@ -81,6 +81,8 @@ _PHONE = Pattern(
     rf"|(?:1{_GAP})?(?:\([2-9][0-9]{{2}}\)[ -]?|[2-9][0-9]{{2}}[ .-])[0-9]{{3}}[ .-][0-9]{{4}}"
     # 03-1234-5678, 0120-123-456; 03(1234)5678; 09012345678; 1-800-FLOWERS
     r"|0[0-9]{1,4}-[0-9]{1,4}-[0-9]{3,4}|0[0-9]{1,4}\([0-9]{1,4}\)[0-9]{3,4}|0[0-9]{9,10}"
+    # 0800 555 019, 020 7946 0958
+    r"|0(?=(?:[ ]?[0-9]){8,10}(?![ ]?[0-9]))[0-9]{1,4}(?:[ ][0-9]{2,6}){1,4}"
     r"|1-8[0-9]{2}-(?=[a-z0-9]{0,7}[a-z])[a-z0-9]{5,8})"
     r"(?![0-9]|(?!x[0-9]|ext)[a-z]|-[0-9])(?:,?\s?(?:ext\.?|extension|x|内線)\s?(?P<extension>[0-9]{1,5}))?",
     _FLAGS,
@@ -125,6 +127,9 @@ _CODE = Pattern(
     r"(?![A-Za-z0-9_@/]|-[A-Za-z0-9]|\.[A-Za-z0-9])",
     re.ASCII,
 )
+_IBAN = Pattern(
+    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[ ][A-Z0-9]{4}){2,7}(?:[ ][A-Z0-9]{1,3})?(?![A-Za-z0-9])", re.ASCII
+)
 _NAMED_CODE = Pattern(
     r"(?:\b[Cc]odes?|\b[Cc]oupon|\b[Vv]oucher|[コこ]ード|クーポン|合言葉)(?: is| was|:|は|で|、)?\s?[\"'「『(]?"
     r"([A-Z][A-Z0-9]{2,23})(?![A-Za-z0-9_-])",
@@ -149,5 +154,7 @@ def _codes(text: str) -> Iterator[Span]:
             and not _NO_CODE.fullmatch(code)
         ):
             yield Span("code", code, match.start(), match.end())
+    for match in _IBAN.finditer(text):
+        yield Span("code", match.group().replace(" ", ""), match.start(), match.end())
     for match in _NAMED_CODE.finditer(text):
         yield Span("code", match.group(1), match.start(1), match.end(1))

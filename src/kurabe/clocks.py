@@ -16,29 +16,40 @@ from kurabe.spans import Span
 _FLAGS = re.ASCII | re.IGNORECASE
 _NOON = 12 * 60
 _HALF_OF_DAY = "午前|午後|am|pm|朝|昼|夕方|夜|深夜|早朝"
-_AFTERNOON = frozenset(["午後", "pm", "夕方", "夜", "昼"])
-_MORNING = frozenset(["午前", "am", "朝", "深夜", "早朝"])
+_AFTERNOON = frozenset(["午後", "pm", "夕方", "夜", "昼", "afternoon", "evening", "night"])
+_MORNING = frozenset(["午前", "am", "朝", "深夜", "早朝", "morning"])
 _NUMBER = "[一二三四五六七八九十]{1,3}"
+_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 _TIME = Pattern(
     r"(?<![0-9$€£])(?<![0-9][.:/])(?:"
     r"(?P<hour>1[0-2]|0?[1-9])(?:[:.](?P<minute>[0-5][0-9]))?\s?(?P<letter>[ap])(?:\.\s?m\.?|m)(?![A-Za-z])"
-    rf"|(?:(?P<half>{_HALF_OF_DAY})\s?)?(?P<hour24>[01]?[0-9]|2[0-4]):(?P<minute24>[0-5][0-9])(?::[0-5][0-9])?(?![0-9:])"
-    r"|(?P<oclock>1[0-2]|[1-9]) o'clock)"
+    rf"|(?:(?:(?P<half>{_HALF_OF_DAY})\s?)?(?P<hour24>[01]?[0-9]|2[0-4]):(?P<minute24>[0-5][0-9])(?::[0-5][0-9])?(?![0-9:])"
+    rf"|(?P<oclock>1[0-2]|[1-9]|\b(?:{'|'.join(_WORDS)})) o'clock)"
+    r"(?: (?:in the |at )(?P<part>morning|afternoon|evening|night)\b)?)"
     r"|\b(?:12 )?(?P<word>noon|midday|midnight)\b|(?P<word_ja>正午)"
     rf"|(?:(?P<half_ja>{_HALF_OF_DAY})\s?)?(?P<hour_ja>(?<![0-9])(?<![0-9][:.])(?:[01]?[0-9]|2[0-4])|{_NUMBER})時"
     rf"(?![間期点代給刻差々限折計])(?:\s?(?P<minute_ja>[0-5]?[0-9]|{_NUMBER})分(?![の間])|(?P<thirty_ja>半))?",
     _FLAGS,
 )
 _TO = Pattern(
-    r"\.?[ \t]?(?:-|~|ー|to|until|till|til|through|から|より|and)[ \t]?"
+    r"\.?[ \t]?(?:-|~|ー|to|until|till|til|through|から|より)[ \t]?"
     # "opens at 9 am and closes at 5 pm", "9時に開店し、18時に閉店"
     r"|,?[ ](?:(?:and|until|to)[ ])?(?:(?:we|it|they)[ ])?(?:closes?|closing|until|ends?)(?:[ ]at)?[ ]"
     r"|に?(?:から)?、?\s?(?:開店|開館|開院|開始|オープン|始ま)[^。0-9]{0,12}",
     _FLAGS,
 )
+_AND = Pattern(r"[ ]and[ ]", _FLAGS)
+_BETWEEN = Pattern(r"\bbetween[ ]$", _FLAGS)
 _BARE_START = Pattern(
     r"(?<![0-9:.,/$€£])(1[0-9]|2[0-3]|0?[0-9])(?:[:.]([0-5][0-9]))?[ \t]?(?:-|~|ー|to|until|till|から)[ \t]?$", _FLAGS
+)
+# Mon-Fri 9-5, open from 9 to 17: hours without any sign of a time, where the words before leave no doubt.
+_BARE_RANGE = Pattern(
+    r"\b(?:(?:[a-z]{3,6}day|mon|tue|wed|thu|fri|sat|sun|weekday|weekend)s?[.:,]?|open(?: daily)?|hours(?::| are))[ ]"
+    r"(?:from[ ])?(?P<range>(?P<first>[0-9]{1,2})[ ]?(?:-|to|until|till)[ ]?(?P<last>[0-9]{1,2}))"
+    r"(?![^\s.,;)]|[.,][0-9])",
+    _FLAGS,
 )
 _SENTENCE_ENDS = Pattern(r"\s*$|\s+[A-Z]", re.ASCII)
 _LONGEST_GAP = 30
@@ -58,7 +69,7 @@ def find_times(text: str) -> Iterator[Span]:
     """Times of day of a normalised text; two that a dash, "to" or "closes at" joins are one range."""
     previous: Clock | None = None
     for clock in _clocks(text):
-        if previous and clock.start - previous.end <= _LONGEST_GAP and _TO.fullmatch(text, previous.end, clock.start):
+        if previous and clock.start - previous.end <= _LONGEST_GAP and _joined(text, previous, clock):
             yield _range(previous, clock)
             previous = None
             continue
@@ -70,6 +81,17 @@ def find_times(text: str) -> Iterator[Span]:
         previous = None if bare else clock
     if previous:
         yield _alone(previous)
+    for match in _BARE_RANGE.finditer(text):
+        start, end = int(match["first"]), int(match["last"])
+        if 7 <= start <= 24 and end <= 24 and start != end:  # "open 2-5" may be either half of the day
+            yield _range(*(Clock(hour * 60, *match.span("range")) for hour in (start, end)))
+
+
+def _joined(text: str, first: Clock, last: Clock) -> bool:
+    """Whether two times are the ends of one range; "at 11:00 and 15:00" are two."""
+    if _AND.fullmatch(text, first.end, last.start):
+        return _BETWEEN.search(text[max(0, first.start - 8) : first.start]) is not None
+    return _TO.fullmatch(text, first.end, last.start) is not None
 
 
 def _clocks(text: str) -> Iterator[Clock]:
@@ -79,31 +101,35 @@ def _clocks(text: str) -> Iterator[Clock]:
             end = match.end()
             if text[end - 1] == "." and _SENTENCE_ENDS.match(text, end):
                 end -= 1
-            said = match["letter"] or match["half"] or match["half_ja"] or match["word"] or match["word_ja"]
+            said = any(match[name] for name in ("letter", "half", "part", "half_ja", "word", "word_ja"))
             shares = "half" if match["letter"] else "hour" if match["hour_ja"] else ""
-            yield Clock(minutes, match.start(), end, bool(said), shares)
+            yield Clock(minutes, match.start(), end, said, shares)
 
 
 def _minutes(match: re.Match[str]) -> int | None:
     """Minutes after midnight; None where the words only look like a time."""
     if match["word"] or match["word_ja"]:
         return 0 if (match["word"] or "").lower() == "midnight" else _NOON
-    half = f"{match['letter']}m" if match["letter"] else match["half"] or match["half_ja"] or ""
+    half = f"{match['letter']}m" if match["letter"] else match["half"] or match["part"] or match["half_ja"] or ""
     if match["hour_ja"] == "一" and not half:
         return None  # 一時 is "for a while"
     hour = _number(match["hour"] or match["hour24"] or match["oclock"] or match["hour_ja"])
     minute = 30 if match["thirty_ja"] else _number(match["minute"] or match["minute24"] or match["minute_ja"] or "0")
     if hour is None or minute is None or hour > 24 or minute > 59:
         return None
-    if half.lower() in _AFTERNOON and hour < 12 and not (half == "昼" and hour > 9):
+    half = half.lower()
+    small_hours = hour < 5 and half in ("夜", "night")
+    if half in _AFTERNOON and hour < 12 and not small_hours and not (half == "昼" and hour > 9):
         hour += 12
-    elif half.lower() in _MORNING and hour == 12:
+    elif half in _MORNING and hour == 12:
         hour = 0
     return hour % 24 * 60 + minute
 
 
 def _number(run: str) -> int | None:
-    return int(run) if run.isdigit() else kanji_value(run)
+    if run.isdigit():
+        return int(run)
+    return _WORDS.index(run.lower()) + 1 if run.isascii() else kanji_value(run)
 
 
 def _bare_start(text: str, clock: Clock) -> Clock | None:
@@ -123,7 +149,7 @@ def _range(first: Clock, last: Clock, *, bare: bool = False) -> Span:
     if last.said and not first.said and start < _NOON <= end:
         if last.shares == "half" and start + _NOON < end and (bare or start < 7 * 60):
             start += _NOON
-    elif not last.said and end <= start and end < _NOON and (first.said or start < 13 * 60) and end + _NOON > start:
+    elif not last.said and 0 < end <= start < end + _NOON < 2 * _NOON and (first.said or start < 13 * 60):
         end += _NOON
     return Span("time", f"{_written(start)}-{_written(end)}", first.start, last.end)
 

@@ -52,17 +52,28 @@ _FUNCTION_WORDS = _words(
     "also only just about please"
 )
 _IRREGULAR = _words("people children men women feet")
-_AGE = Pattern(r"[ -]years?[ _-]olds?\b|[ ]years? of age\b|\s?[歳才](?!月)", _FLAGS)
+_AGE = Pattern(r"[ -]years?[ _-]olds?\b|[ ]years? of age\b|[ ](?:or|and)[ ](?:older|younger)\b|\s?[歳才](?!月)", _FLAGS)
+# Children under 6, ages 7-12, the minimum age is 16: where no unit follows.
+_AGE_BEFORE = Pattern(
+    r"(?:\b(?:aged?|ages|age[ ](?:of|is|limit is))|\b(?:children|kids|adults|seniors|people|visitors|guests|youths|"
+    r"pupils|students|anyone|everyone|those)[ ](?:aged[ ])?(?:under|over|below|above|up to|from|between)"
+    r"(?:[ ]the age of)?):?[ ]$",
+    _FLAGS,
+)
+_UNIT_AFTER = Pattern(r"[ ]?(?:-|to)[ ]?[0-9]{1,3}[ ](?:years?|months?|weeks?)", _FLAGS)  # that is a length of time
 _WORD = r"([A-Za-z°]+(?:-[A-Za-z]+)?)"
 _NOUNS = Pattern(
     rf"(?:\+|\s(?:or more|and more|plus|or above))?(?P<gap>[ -]?){_WORD}(?:[ -]{_WORD})?(?:[ ]{_WORD})?", _FLAGS
 )
 
-_PLAIN_COUNTERS = "枚 冊 箱 袋 セット 件 拠点 色 席 文字 桁 杯 泊 棟 頭 匹 羽 粒 錠 束 巻 試合 館 曲 話"
+_PLAIN_COUNTERS = (
+    "枚 冊 箱 袋 セット 件 拠点 色 席 文字 桁 杯 泊 棟 頭 匹 羽 粒 錠 束 巻 試合 館 曲 話 校 缶 "
+    "階建て コース クラス フロア レーン"
+)
 # Counters and what may not follow them, for they are also parts of words: 3本 but not 3本店, 3点 but not 3点検.
 _COUNTERS = {
     "item": "個(?![人別室性数月])|点(?![検数滴灯])|品目|品(?![質番名切])|つ",
-    "country": "[かヶカヵケ箇]国|国(?![際内外民籍産家立])",
+    "country": "[かヶカヵケ箇]国(?!語)|国(?![際内外民籍産家立語])",
     "person": "名様|名(?![前称古義刺])|人様|人(?![気間数材件口形物目工])",
     "time": "回(?![線答収復])", "page": "ページ|頁", "point": "ポイント|pt(?![a-z])", "degree": "度(?![目合数])",
     "kg": "キログラム|キロ(?!メートル)", "km": "キロメートル", "mg": "ミリグラム", "g": "グラム",
@@ -71,12 +82,15 @@ _COUNTERS = {
     "足": "足(?![りをす])",
     "店舗": "店舗|店(?!長)", "種類": "種類|種(?![別々])", "部": "部(?![屋分門品署])", "口": "口(?![座コ])",
     "通": "通(?![常知話販貨信路訳帳りう])", "室": "室(?![内温])|部屋", "組": "組(?![みま合])", "両": "両(?![方親側替])",
-    "か所": "[かヶカヵケ箇]所",
+    "か所": "[かヶカヵケ箇]所", "言語": "[かヶカヵケ箇]?国語(?![辞科])|言語",
+    "食": "食(?![品事堂費料器用後前パ])", "便": "便(?![利器箋り所])", "社": "社(?![員長会内団宅])",
     **{word: word for word in _PLAIN_COUNTERS.split()},
 }  # fmt: skip
 _COUNTER_NAMES = tuple(_COUNTERS)
 _COUNTER = Pattern(r"\s?(?:" + "|".join(f"({pattern})" for pattern in _COUNTERS.values()) + ")")
 _GOODS = Pattern("商品|製品|アイテム")  # at once: "1 商品を選ぶ" is a list
+# 1人200円, 1回50分, 1点につき: a rate, whose 1 nobody has to repeat; but 1泊2日 and 1泊2食.
+_PER_ONE = Pattern(r"につき|あたり|当たり|当り|ごと|毎|[のは]?(?:最大|最長)?[0-9一二三四五六七八九十](?![日食])")
 _COUNTED_BY_ONE = _words("枚 冊 台 箱 袋 泊 杯 組 セット")  # 一人, 一つ, 一度, 一部 are words more often than counts
 
 
@@ -93,10 +107,19 @@ def read_count(text: str, numeral: Numeral) -> Reading | None:
         name = _COUNTER_NAMES[(counter.lastindex or 1) - 1]
         if text[numeral.start : numeral.end] == "一" and name not in _COUNTED_BY_ONE:
             return None
+        if numeral.value == 1 and _PER_ONE.match(text, counter.end()):
+            return None
         return Reading("count", name, numeral.start, counter.end())
     if _labelled(text, numeral) or (numeral.form == "words" and numeral.value == 1):
         return None  # "one order" is hardly ever a count; `seek` finds it where a count of 1 is expected
-    return _read_english(text, numeral)
+    return _read_english(text, numeral) or _read_age(text, numeral)
+
+
+def _read_age(text: str, numeral: Numeral) -> Reading | None:
+    before = _AGE_BEFORE.search(text[max(0, numeral.start - 40) : numeral.start])
+    if not before or numeral.value > 120 or _UNIT_AFTER.match(text, numeral.end):
+        return None
+    return Reading("count", "year_old", numeral.start, numeral.end, prefix=True)
 
 
 def _read_english(text: str, numeral: Numeral) -> Reading | None:
@@ -141,11 +164,12 @@ def _singular(word: str) -> str:
 # --- numbers that count nothing --------------------------------------------------------------------------------
 
 _ORDINAL_AFTER = Pattern(
-    r"(?:st|nd|rd|th)\b|番|号|位|階|級|丁目|条|章|(?:[\u4e00-\u9fff]{1,3}|つ|[かヶカ][月国])目(?![安的標次録])", _FLAGS
+    r"(?:st|nd|rd|th)\b|番|号|位|階(?!建て)|級|丁目|条|章|(?:[\u4e00-\u9fff]{1,3}|つ|[かヶカ][月国])目(?![安的標次録])",
+    _FLAGS,
 )
 _SET_PHRASE = Pattern(
     r"24[ -]?hours? (?:a|per|each|every) day|24 hours[,/]? 7 days|(?:7|seven) days (?:a|per|each|every) week"
-    r"|24時間(?:対応|受付|受け付け|営業|年中|サポート|利用|体制|[・、,]?\s?365)|365日"
+    r"|24時間(?:対応|受付|受け付け|営業|年中|サポート|利用|体制|いつでも|使え|開い|ご(?!と)|お電話|お問|[・、,]?\s?365)|365日"
     r"|十分(?![以間前後程ほく])|[一1][日年]中|一時(?!間)",
     _FLAGS,
 )

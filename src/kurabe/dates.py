@@ -137,7 +137,7 @@ _YEAR_ALONE_JA = Pattern(
     rf"(?:({'|'.join(_ERAS)})\s?{_N}|(?<![0-9])((?:1[89]|20|21)[0-9]{{2}}|[一二][〇一二三四五六七八九]{{3}}))年"
     r"(?![間度目生代]|以内|以上)"
 )
-_EACH_MONTH_JA = Pattern(rf"(?:毎月|今月|来月|翌月|当月)の?\s?{_N}日{_NO_LENGTH}")
+_EACH_MONTH_JA = Pattern(rf"(?:毎月|今月|来月|先月|翌々?月|前月|当月)の?\s?{_N}日{_NO_LENGTH}")
 
 
 def _number(run: str | None) -> int | None:
@@ -176,13 +176,14 @@ _FULL_DAY = rf"({'|'.join(_DAYS)})s?"
 _SHORT_DAY = r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:s|rs?)?"
 _WEEKDAY = Pattern(rf"\b{_FULL_DAY}(?:{_TO}{_FULL_DAY})?\b", _FLAGS)
 _SHORT_RANGE = Pattern(rf"\b{_SHORT_DAY}\.?{_TO}{_SHORT_DAY}\b", re.ASCII)
-_WEEK_PART = Pattern(r"\b(?:(weekdays?)|weekends?)\b", _FLAGS)
+_SHORT_ALONE = Pattern(r"\b(?:(Mon|Tue|Wed|Thu|Fri)(?:s|rs?)?(?! [A-Z])|(Sat|Sun)(?=[.:,]? [0-9]))\b", re.ASCII)
+_WEEK_PART = Pattern(r"\b(?:(weekdays?)|weekends?|sat(?:urday)?s? (?:and|or|&) (?:on )?sun(?:day)?s?)\b", _FLAGS)
 _DAYS_JA = "月火水木金土日"
 _WEEKDAY_JA = Pattern(rf"([{_DAYS_JA}])曜日?")
 _DAY_RANGE_JA = Pattern(
     rf"(?<![\u4e00-\u9fffかヶカヵケ0-9])([{_DAYS_JA}])(?:曜日?)?{_TO_JA}([{_DAYS_JA}])(?:曜日?)?(?![間本時々])"
 )
-_WEEK_PART_JA = Pattern(r"(?:(平日)|週末|土日)(?:祝日?)?")
+_WEEK_PART_JA = Pattern(r"(?:(?<!翌)(平日)|週末|土(?:曜日?)?[・、と]?日(?:曜日?)?(?![本々]))(?:祝日?)?")
 
 
 def _weekdays(text: str) -> Iterator[Span]:
@@ -192,6 +193,9 @@ def _weekdays(text: str) -> Iterator[Span]:
     for match in _SHORT_RANGE.finditer(text):
         first, last = (next(day for day in _DAYS if day.startswith(name.lower())) for name in match.groups())
         yield Span("date", f"{first}-{last}", *match.span())
+    for match in _SHORT_ALONE.finditer(text):
+        name = (match.group(1) or match.group(2)).lower()
+        yield Span("date", next(day for day in _DAYS if day.startswith(name)), *match.span())
     for match in _WEEK_PART.finditer(text):
         yield Span("date", _week_part(match), *match.span())
 

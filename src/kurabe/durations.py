@@ -48,7 +48,9 @@ _JAPANESE = Pattern(
     r"|(?P<day>日)間?(?![目付曜本程常時用記光帰替々])|(?P<week>週)間?(?![目末明])"
     r"|(?P<month>[かヶカヵケ箇個]月)間?(?!目)|(?P<year>年)間?(?![目生度代号齢輩金末始賀下上配]))(?P<half>半)?"
 )
-_RATE = Pattern(r"につき|あたり|当たり|当り|ごと|毎|最大|に?[0-9一二三四五六七八九十]{1,3}回|[0-9][0-9,]*円")
+_RATE = Pattern(
+    r"につき|あたり|当たり|当り|ごと|毎|最大|に?[0-9一二三四五六七八九十]{1,3}回|[0-9][0-9,百千万]*円|(?<=日)[0-9]"
+)
 _WEEKDAYS_BEFORE = Pattern(r"(?:営業日|平日)(?:で|の)?\s?$")
 
 
@@ -74,7 +76,7 @@ def _read_japanese(text: str, numeral: Numeral) -> Reading | None:
     if name == "year" and numeral.value >= 1800:
         return None  # 2026年 is a date
     if numeral.value == 1 and _RATE.match(text, match.end()):
-        return None  # 1日3回, 1時間ごとに300円: per day, per hour
+        return None  # 1日3回, 1日2時間まで, 1時間ごとに300円: per day, per hour
     if name == "day":
         if text[start - 1 : start] == "月":
             return None  # a date, or part of what only looks like one

@@ -1,4 +1,4 @@
-"""Values said without a number: half an hour, within a week, an hour and a half, half price, 半日, 半額.
+"""Values said without a number: half an hour, within a week, an hour and a half, half price, twice, 半日, 半額.
 
 Knows no digits. "Once a week" and "three times a day" are no lengths of time: an article makes one only after a word
 that asks for a length (within a week, takes an hour).
@@ -18,7 +18,8 @@ _PATTERN = Pattern(
     r"|\b(?:within|in|for|takes?|about|after|than|up to|at least|at most|under|over|only|lasts?|approximately|roughly"
     r"|around|needs?|allow|is|next|last|every|to)\s"
     r"(?P<one>an?\s(?P<unit>hour|day|week|month|year|fortnight|business day|working day))(?![A-Za-z-])"
-    r"|(?P<price>\bhalf[ -](?:price|off)\b|半額)|(?P<half_year>半年間?)(?!度)|(?P<half_day>半日)",
+    r"|(?P<price>\bhalf[ -](?:price|off)\b|半額)|(?P<twice>\btwice\b)(?! (?:as|the|that|this)\b)"
+    r"|(?P<half_year>半年間?)(?!度)|(?P<half_day>半日)",
     re.ASCII | re.IGNORECASE,
 )
 _HALF = {"hour": "30 minute", "day": "12 hour", "year": "6 month"}
@@ -30,10 +31,12 @@ _AND_HALF = {"hour": "90 minute", "day": "36 hour", "week": "252 hour", "month":
 
 
 def find_halves(text: str) -> Iterator[Span]:
-    """Durations and percentages of a normalised text that are said in words alone, and are no number words."""
+    """Durations, percentages and counts of a normalised text that are said in words alone, and are no number words."""
     for match in _PATTERN.finditer(text):
         if match["price"]:
             yield Span("percentage", "50", *match.span())
+        elif match["twice"]:
+            yield Span("count", "2 time", *match.span())
         elif match["one"]:
             yield Span("duration", _ONE[match["unit"].lower()], *match.span("one"))
         else:

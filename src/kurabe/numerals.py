@@ -48,6 +48,7 @@ _ENGLISH = Pattern(
 )
 _JOINT = Pattern(r"[ \t]|-| and ", re.IGNORECASE)
 _SCALE_AFTER = Pattern(r"[ ](hundred|thousand|million|billion|dozen)(?![A-Za-z])", re.IGNORECASE)
+_SAID_TWICE = Pattern(r"\s?\([0-9][0-9,]{0,12}\)")  # five (5) days
 _HALF_AFTER = Pattern(r" and a half(?![A-Za-z])", re.IGNORECASE)
 
 
@@ -77,7 +78,7 @@ def find_numerals(text: str) -> list[Numeral]:
     found = [*_japanese(text), *_english(text)]
     taken = {at for numeral in found for at in range(numeral.start, numeral.end)}
     found += [n for n in _digits(text) if n.start not in taken and n.end - 1 not in taken]
-    return sorted((_with_half(text, n) for n in found), key=lambda n: n.start)
+    return _said_once(text, sorted((_with_half(text, n) for n in found), key=lambda n: n.start))
 
 
 def kanji_value(run: str) -> int | None:
@@ -215,6 +216,19 @@ def _english_value(tokens: list[str]) -> int | None:
             section += value
             free = 10 if value >= 20 else 0
     return total + section
+
+
+def _said_once(text: str, numerals: list[Numeral]) -> list[Numeral]:
+    """The numbers in words together with the same numbers in digits behind them, as contracts have it."""
+    kept: list[Numeral] = []
+    for numeral in numerals:
+        said = kept[-1] if kept and kept[-1].form == "words" and kept[-1].value == numeral.value else None
+        again = _SAID_TWICE.match(text, said.end) if said else None
+        if said and again and again.end() == numeral.end + 1:
+            kept[-1] = said._replace(end=again.end())
+        else:
+            kept.append(numeral)
+    return kept
 
 
 def _with_half(text: str, numeral: Numeral) -> Numeral:

@@ -3,7 +3,8 @@
 Knows no arms, no averages, no intervals (`stats.py` does).
 
 The rule, per kind of fact, expected and found values taken as sets:
-1.  An expected value that is found is `right`.
+1.  An expected value that is found is `right`; also a range of times or dates whose two ends stand there one by one
+    ("it opens at 9:00 and shuts at 17:00"), and two ends that stand there as their range.
 2.  One that is not is `wrong` while a found value of its kind is left that matched nothing; each makes only one wrong.
 3.  What then remains is `refused` where the answer declines, else `missing`.
 4.  Found values that matched nothing and made nothing wrong are `extra`. A value that the question itself names is
@@ -31,7 +32,7 @@ def score(answer: Answer, question: Question) -> Score:
         outcomes = tuple(Outcome(fact=fact, status="unscored") for fact in expected)
         return Score(key=answer.key, example=question.example, outcomes=outcomes)
     refused = is_refusal(answer.text)
-    right, left = _find(expected, answer.text)
+    right, left = _find(expected, answer.text, refused)
     echoed = [fact for fact in left if any(same(named, fact) for named in _named_by(question.text))]
     standing = [fact for fact in left if not (refused and fact in echoed)]
     wrong = _stand_ins({i: fact for i, fact in enumerate(expected) if i not in right}, standing)
@@ -67,17 +68,43 @@ class _Found(NamedTuple):
     left: list[Fact]
 
 
-def _find(expected: Sequence[Fact], text: str) -> _Found:
+def _find(expected: Sequence[Fact], text: str, refused: bool) -> _Found:
     found = find_facts(text)
     right = {i: found[j] for i, j in _pairs(expected, found).items()}
     left = [fact for fact in found if not any(same(wanted, fact) for wanted in expected)]
+    _find_ends(expected, text, right, left)
     for i, fact in enumerate(expected):
-        sought = None if i in right else seek(fact, text)
+        # "Sorry, I don't have that information" is not the "no" of "No, we don't".
+        known = i in right or (refused and fact.kind == "yes_no")
+        sought = None if known else seek(fact, text)
         if sought and same(fact, sought):
             right[i] = sought
         elif sought and not any(other.kind == sought.kind for other in left):
             left.append(sought)  # the opposite of an expected yes or no, in other words
     return _Found(right, left)
+
+
+def _find_ends(expected: Sequence[Fact], text: str, right: dict[int, Fact], left: list[Fact]) -> None:
+    """Ranges that one side says as one value and the other as two; what is found moves from `left` to `right`."""
+    missing = {i: fact for i, fact in enumerate(expected) if i not in right}
+    for i, fact in missing.items():
+        ends = [next((f for f in left if same(end, f)), None) for end in _ends(fact)]
+        if len(ends) == 2 and ends[0] and ends[1] and ends[0].start < ends[1].start:
+            start, end = ends[0].start, ends[1].end
+            right[i] = fact.model_copy(update={"text": text[start:end], "start": start, "end": end})
+            left[:] = [f for f in left if f not in ends]
+    for fact in tuple(left):
+        halves = [next((i for i, f in missing.items() if i not in right and same(f, end)), -1) for end in _ends(fact)]
+        if halves and -1 not in halves:
+            right.update((i, fact) for i in halves)
+            left.remove(fact)
+
+
+def _ends(fact: Fact) -> tuple[Fact, ...]:
+    """The first and the last of a range of times or dates; nothing of other values, nor of days of the week."""
+    sign = {"time": "-", "date": "/"}.get(fact.kind, "")
+    parts = fact.value.split(sign) if sign else ()
+    return tuple(fact.model_copy(update={"value": part}) for part in parts) if len(parts) == 2 else ()
 
 
 def _pairs(expected: Sequence[Fact], found: Sequence[Fact]) -> dict[int, int]:

@@ -76,12 +76,15 @@ _OPENING = Pattern(
     _FLAGS,
 )
 _YES_IN_OTHER_WORDS = Pattern(
-    r"\W{0,8}(?:certainly|sure|absolutely|of course|definitely|indeed|that's right|correct)\b|\s{0,8}(?:もちろん|勿論)",
+    r"\W{0,8}(?:certainly|sure|absolutely|of course|definitely|indeed|that's right|correct)\b|\s{0,8}(?:もちろん|勿論)"
+    r"|\W{0,8}(?:there (?:is|are)|(?:we|you|they|it) (?:can|may|do|does))\b(?!'| not\b| no\b| only\b)",
     _FLAGS,
 )
 _NO_IN_OTHER_WORDS = Pattern(
     r"\W{0,8}(?:unfortunately|sorry|i'm sorry|i'm afraid|not at all|never)\b|\s{0,8}(?:申し訳|あいにく|残念)"
-    r"|\W{0,8}(?:we|you|it|they|that|this)(?: \w{1,24})? (?:do|does|can|is|are|may)(?:n't|not| not|'t)\b",
+    r"|\W{0,8}there (?:is|are) no\b"
+    # Pets are not allowed, you can't: in the first clause only.
+    r"|[^.!?,;:\n]{1,60}? (?:(?:do|does|is|are)(?:n't| not)|can(?:not|'t| not)|may not)\b",
     _FLAGS,
 )
 _JAPANESE_VERB = Pattern(  # it stands last, in the first sentence
