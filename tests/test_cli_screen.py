@@ -114,7 +114,7 @@ def test_every_example_is_shown_with_every_arm(finished: tuple[str, Results], wi
     for question in {q.example: q for q in reversed(results.questions) if q.probe == "held_out"}.values():
         assert "".join(question.text.split()) in text
     for mark in ("right", "wrong", "missing"):
-        assert "".join(Texts(language)(f"cli.mark.{mark}").split()) in text
+        assert "".join(Texts(language)(f"mark.{mark}").split()) in text
 
 
 def test_every_mark_has_a_sign_and_a_word() -> None:
@@ -125,7 +125,7 @@ def test_every_mark_has_a_sign_and_a_word() -> None:
         answer = ArmAnswer(label="base", text="x", outcomes=(outcome,), extra=(), finish="stop")
         for language in LANGUAGES:
             words = marks(answer, Texts(language)).plain
-            assert sign in words and Texts(language)(f"cli.mark.{status}") in words
+            assert sign in words and Texts(language)(f"mark.{status}") in words
             assert ("$9.99" in words) == (status == "wrong")
 
 
@@ -196,7 +196,7 @@ def test_a_run_is_followed_to_its_end(run_folder: Path, language: str, terminal:
         follower(Event(seq=10_000, at="", elapsed=0.0, kind="of a later version", values={"x": 1}))
     text = stream.getvalue()
     for name in {e.values["name"] for e in events(run_folder) if e.kind == "stage"}:
-        assert f"{STAGES.index(name) + 1}/{len(STAGES)} {Texts(language)(f'cli.stage.{name}')}" in text
+        assert f"{STAGES.index(name) + 1}/{len(STAGES)} {Texts(language)(f'stage.{name}')}" in text
 
 
 def test_the_introduction_says_what_is_trained_and_what_is_wrong_with_it(run_folder: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kurabe import analysis, report
-from kurabe.report import answers, sentences, sheet
+from kurabe.report import answers, page, sentences, sheet
 from kurabe.report.markdown import inert
 from kurabe.schema import ArmAnswer, Fact, Outcome, QuestionResult, Results
 from kurabe.settings import RunSettings, parse
@@ -171,7 +171,28 @@ def test_every_outcome_is_marked_by_sign_and_word(results: Results, pages: dict[
     marks = {value.mark for question in shown for answer in question.answers for value in answers.values(answer)}
     assert {"right", "wrong", "missing", "refused", "extra"} <= marks
     for mark in marks:
-        assert f"{answers.SIGNS[mark]} {t(f'report.mark.{mark}')}" in said
+        assert f"{answers.SIGNS[mark]} {t(f'mark.{mark}')}" in said
+
+
+def test_an_answer_that_never_came_is_not_an_empty_one(results: Results) -> None:
+    question = answers.shown(results.questions)[0]
+    first, second, *others = question.answers
+    gone = first.model_copy(update={"text": "", "finish": "error"})
+    empty = second.model_copy(update={"text": " ", "finish": "stop"})
+    assert [first.label, second.label] == ["base", "prompt"]
+    changed = question.model_copy(update={"answers": (gone, empty, *others)})
+    few = results.model_copy(update={"questions": (changed,)})
+    for language in LANGUAGES:
+        t = Texts(language)
+        for fmt in ("html", "md"):
+            text = re.sub("<[^>]*>", "", report.render(few, fmt, language)).replace("\\", "")
+            assert text.count(t("absent.none")) == text.count(t("absent.empty")) == 1
+
+
+def test_numbers_ranges_and_flags_stay_in_one_line() -> None:
+    tied = str(page._tied("Of <b> 7 % (2–13 %), +5 to +54: repeat with --model FOLDER."))
+    assert re.findall('<span class="whole">([^<]*)</span>', tied) == ["7 %", "2–13 %", "+5 to +54", "--model FOLDER"]
+    assert "&lt;b&gt;" in tied
 
 
 def test_a_page_of_many_long_answers_stays_under_a_megabyte(results: Results) -> None:

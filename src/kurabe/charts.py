@@ -135,7 +135,9 @@ def _intervals(rows: Sequence[dict[str, Any]], t: Texts, size: ChartSize, axis: 
     x = alt.X(
         "value:Q",
         scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(title=axis, values=[0, 0.25, 0.5, 0.75, 1], format=".0%", tickSize=0, domain=False),
+        axis=alt.Axis(
+            title=axis, values=[0, 0.25, 0.5, 0.75, 1], tickSize=0, labelExpr="datum.value * 100 + ' %'", domain=False
+        ),
     )
     y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     base = alt.Chart(data)

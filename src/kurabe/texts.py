@@ -73,7 +73,11 @@ def points(value: float | None) -> str:
 
 
 def seconds(value: float) -> str:
-    """4.2 -> "4.2 s"; 95 -> "1 min 35 s"."""
+    """0.061 -> "61 ms"; 4.2 -> "4.2 s"; 95 -> "1 min 35 s"."""
+    if value < 0.1:
+        return f"{value * 1000:.0f} ms"
+    if value < 1:
+        return f"{value:.2f} s"
     if value < 10:
         return f"{value:.1f} s"
     if value < 90:
@@ -94,6 +98,12 @@ def size(value: float) -> str:
 def count(value: float) -> str:
     """12600000 -> "12,600,000"."""
     return f"{value:,.0f}"
+
+
+def about(number: int) -> str:
+    """An estimated count, in the two figures that it is worth, rounded up: 237 -> "240"."""
+    scale: int = 10 ** max(0, len(str(number)) - 2)
+    return count(-(-number // scale) * scale)
 
 
 def rate(value: float) -> str:

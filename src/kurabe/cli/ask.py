@@ -25,6 +25,7 @@ def command(
     from kurabe.charts import arm_name
     from kurabe.cli.find import find_run
     from kurabe.cli.screen import hanging, plain
+    from kurabe.report.answers import absent
     from kurabe.runs import RunFolder
 
     folder = find_run(run, runs)
@@ -38,5 +39,6 @@ def command(
     recipes = {trial.trial: trial.recipe for trial in info.trials}
     for answer in answers:
         further = f" ({recipes[answer.key.trial]})" if answer.key.trial > 1 else ""
-        words = plain(answer.text) if answer.finish != "error" else screen.t("cli.answers.none")
+        missing = absent(answer)
+        words = screen.t(f"absent.{missing}") if missing else plain(answer.text)
         screen.show(hanging(Text(arm_name(answer.key.arm + further, screen.t), style="cyan"), words))

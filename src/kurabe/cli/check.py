@@ -99,7 +99,7 @@ def found(report: "CheckReport", t: "Texts") -> list[tuple[str, str]]:
 
 def described(report: "CheckReport", t: "Texts") -> list[tuple[str, str]]:
     """(label, words) of what the file holds."""
-    comma = t("cli.comma")
+    comma = t("comma")
     facts = comma.join(f"{t(f'cli.kind.{kind}')} {count}" for kind, count in report.facts.items()) or "–"
     wordings = comma.join(
         t("cli.check.wordings", role=t(f"cli.role.{role}"), count=count, generated=report.generated.get(role, 0))

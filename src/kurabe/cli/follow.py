@@ -68,7 +68,7 @@ class Follower:
     def _stage(self, event: Event) -> None:
         name, values = event.values["name"], event.values
         number = f"{STAGES.index(name) + 1}/{len(STAGES)}" if name in STAGES else ""
-        words = f"{number} {self._t(f'cli.stage.{name}')}"
+        words = f"{number} {self._t(f'stage.{name}')}"
         if values["state"] == "start":
             self._pace = Pace(event.elapsed)
             self._spoke = event.elapsed

@@ -50,4 +50,4 @@ def described(plan: RunPlan, t: texts.Texts) -> list[tuple[str, str]]:
 
 
 def _joined(values: dict[str, str], t: texts.Texts) -> str:
-    return t("cli.comma").join(f"{name} {value}" for name, value in values.items())
+    return t("comma").join(f"{name} {value}" for name, value in values.items())

@@ -16,7 +16,7 @@ from rich.text import Text
 from kurabe.charts import arm_name
 from kurabe.cli.lines import Words
 from kurabe.cli.screen import Screen, plain
-from kurabe.report.answers import SIGNS, Mark, expected_pieces, pieces, shown, values
+from kurabe.report.answers import SIGNS, Mark, absent, expected_pieces, pieces, shown, values
 from kurabe.schema import ArmAnswer, QuestionResult, Results
 from kurabe.texts import Texts
 
@@ -66,10 +66,9 @@ def rows(question: QuestionResult, answers: Sequence[ArmAnswer], t: Texts) -> Re
 
 def answer_text(answer: ArmAnswer, t: Texts) -> Text:
     """The answer with its values marked where they stand."""
-    if answer.finish == "error":
-        return Text(t("cli.answers.none"), style="magenta")
-    if not answer.text.strip():
-        return Text(t("cli.answers.empty"), style="magenta")
+    missing = absent(answer)
+    if missing:
+        return Text(t(f"absent.{missing}"), style="magenta")
     return Text.assemble(*((plain(p.text), STYLES[p.mark] if p.mark else "") for p in pieces(answer)))
 
 
@@ -82,12 +81,12 @@ def marks(answer: ArmAnswer, t: Texts) -> Text:
     """Signs and words: which expected values are right, wrong or missing, and which values nobody asked for."""
     parts = []
     for mark, group in groupby(values(answer), key=lambda value: value.mark):
-        named = t("cli.comma").join(
+        named = t("comma").join(
             t("cli.answers.instead", found=plain(v.text), expected=plain(v.instead_of)) if v.instead_of
             else plain(v.text) for v in group
         )  # fmt: skip
-        words = f"{SIGNS[mark]} {t(f'cli.mark.{mark}')}"
+        words = f"{SIGNS[mark]} {t(f'mark.{mark}')}"
         parts.append(Text(words if mark in ABOUT_THE_ANSWER else f"{words} {named}", style=STYLES[mark]))
     if answer.finish == "length":
-        parts.append(Text(t("cli.mark.cut"), style="magenta"))
+        parts.append(Text(t("mark.cut"), style="magenta"))
     return Text("  ").join(parts)

@@ -98,8 +98,8 @@ def _style(arm: ArmResult, results: Results) -> str:
 
 def stage_times(results: Results, t: Texts) -> str:
     """How long each stage took, and all together."""
-    parts = [f"{t(f'cli.stage.{name}')} {texts.seconds(value)}" for name, value in results.seconds.items()]
-    return t("cli.times", stages=t("cli.comma").join(parts), total=texts.seconds(sum(results.seconds.values())))
+    parts = [f"{t(f'stage.{name}')} {texts.seconds(value)}" for name, value in results.seconds.items()]
+    return t("cli.times", stages=t("comma").join(parts), total=texts.seconds(sum(results.seconds.values())))
 
 
 def next_commands(results: Results, folder: Path, report: Path, t: Texts) -> list[tuple[str, str]]:

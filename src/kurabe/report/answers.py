@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from kurabe.schema import ArmAnswer, Fact, QuestionResult
+from kurabe.schema import Answer, ArmAnswer, Fact, QuestionResult
 
 Mark: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored", "extra", "expected"]
 SIGNS: dict[Mark, str] = {
@@ -45,6 +45,11 @@ def pieces(answer: ArmAnswer) -> list[Piece]:
     """The answer's text, cut where a value begins or ends."""
     found: list[tuple[Fact, Mark]] = [(o.found, o.status) for o in answer.outcomes if o.found is not None]
     return _cut(answer.text, [*found, *((fact, "extra") for fact in answer.extra)])
+
+
+def absent(answer: ArmAnswer | Answer) -> Literal["", "none", "empty"]:
+    """What is missing where a text should stand: an answer that never came is not an empty one."""
+    return "none" if answer.finish == "error" else "" if answer.text.strip() else "empty"
 
 
 def expected_pieces(question: QuestionResult) -> list[Piece]:

@@ -81,13 +81,14 @@ def _answers(results: Results, t: Texts) -> list[str]:
 
 def _answer(answer: ArmAnswer, t: Texts) -> str:
     marks = ", ".join(_mark(value, t) for value in answers.values(answer))
-    text = inert(answer.text[: answers.SHOWN_CHARACTERS]) or t("report.answers.none")
+    missing = answers.absent(answer)
+    text = t(f"absent.{missing}") if missing else inert(answer.text[: answers.SHOWN_CHARACTERS])
     return f"- **{arm_name(answer.label, t)}**: {text}  \n  {marks}"
 
 
 def _mark(value: answers.Value, t: Texts) -> str:
     instead = f" ({t('report.instead_of', expected=inert(value.instead_of))})" if value.instead_of else ""
-    return f"{answers.SIGNS[value.mark]} {t(f'report.mark.{value.mark}')} {inert(value.text)}{instead}"
+    return f"{answers.SIGNS[value.mark]} {t(f'mark.{value.mark}')} {inert(value.text)}{instead}"
 
 
 def _table(table: tables.Table) -> list[str]:

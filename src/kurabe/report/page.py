@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from kurabe import charts
 from kurabe.charts import NARROW, WIDE
@@ -20,6 +20,7 @@ from kurabe.report import answers, sentences, tables
 from kurabe.schema import ArmAnswer, QuestionResult, Results
 from kurabe.texts import Texts
 
+_WHOLE = re.compile(r"--[a-z-]{1,20}(?: [A-Z]{1,9})?|(?:\d{1,3}–)?\d[\d.]{0,4} %|[+−]\d+ (?:to|〜) [+−]\d+")
 MAIN_ARMS = ("base", "prompt", "lora")  # side by side with the expected answer; the other arms below them
 
 
@@ -28,6 +29,7 @@ class Cell(NamedTuple):
 
     label: str
     token: str
+    absent: str
     pieces: Sequence[answers.Piece]
     groups: Sequence[tuple[answers.Mark, Sequence[answers.Value]]]
     cut: bool
@@ -50,9 +52,9 @@ def page(results: Results, t: Texts) -> str:
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
         stand_in=sentences.stand_in(results.verdict, t),
-        reasons=[_tied(reason) for reason in sentences.reasons(results.verdict, t)],
-        changes=[_tied(change) for change in sentences.changes(results.verdict, t)],
-        notes=[_tied(sentences.sentence(note, t)) for note in results.notes],
+        reasons=sentences.reasons(results.verdict, t),
+        changes=sentences.changes(results.verdict, t),
+        notes=[sentences.sentence(note, t) for note in results.notes],
         command=sentences.command(results),
         charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention")},
         tables={name: getattr(tables, name)(results, t) for name in _TABLES},
@@ -71,12 +73,13 @@ def _template() -> Template:
         loader=PackageLoader("kurabe.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=lambda value: answers.visible(value) if type(value) is str else value,
     )  # fmt: skip
+    environment.filters["tied"] = _tied
     return environment.get_template("report.html")
 
 
-def _tied(sentence: str) -> str:
-    """No line ends between a number and its percent sign."""
-    return re.sub(r"(?<=\d) (?=%)", "\u00a0", sentence)
+def _tied(sentence: str) -> Markup:
+    """The sentence, escaped; no line ends within a number, a range, or a flag and what it takes."""
+    return Markup(_WHOLE.sub(r'<span class="whole">\g<0></span>', str(escape(answers.visible(sentence)))))
 
 
 def _drawn(name: str, results: Results, t: Texts) -> tuple[Markup, Markup] | None:
@@ -111,6 +114,7 @@ def _cell(answer: ArmAnswer, results: Results, t: Texts) -> Cell:
     return Cell(
         label=charts.arm_name(answer.label, t),
         token=charts.colour_token(answer.label, arm),
+        absent=answers.absent(answer),
         pieces=answers.pieces(answer),
         groups=groups,
         cut=answer.finish == "length",

@@ -19,12 +19,13 @@ from kurabe.texts import Texts
 _SHARES = ("recall", "prompt", "lora", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
+_PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
 
 
 def headline(verdict: Verdict, t: Texts) -> str:
     """The verdict sentence, without the reservation about a stand-in (`stand_in`)."""
     if verdict.choice == "cannot-tell" and verdict.add_examples:
-        return t("verdict.choice.cannot-tell-add", add=texts.count(_about(verdict.add_examples)))
+        return t("verdict.choice.cannot-tell-add", add=texts.about(verdict.add_examples))
     return t(f"verdict.choice.{verdict.choice}")
 
 
@@ -55,7 +56,8 @@ def changes(verdict: Verdict, t: Texts) -> list[str]:
 
 def finding(found: Finding, t: Texts) -> tuple[str, str]:
     """What the audit found, with its numbers, and why it matters."""
-    return t(f"audit.{found.id}.what", **found.values), t(f"audit.{found.id}.why")
+    values = {name: texts.percent(v) if name in _PARTS else v for name, v in found.values.items()}
+    return t(f"audit.{found.id}.what", **values), t(f"audit.{found.id}.why")
 
 
 def command(results: Results) -> str:
@@ -73,19 +75,13 @@ def command(results: Results) -> str:
     return shlex.join(words)
 
 
-def _about(number: int) -> int:
-    """Two figures are all that an estimated number of examples is worth: 137 -> 140."""
-    scale: int = 10 ** max(0, len(str(number)) - 2)
-    return -(-number // scale) * scale
-
-
 def _written(name: str, value: Any) -> Any:
     forms: Mapping[tuple[str, ...], Callable[[Any], str]] = {
         _SHARES: texts.percent,
         _POINTS: lambda value: texts.points(value).replace("-", "−"),
         _WIDTHS: lambda share: f"{share * 100:.0f}",
         ("extra", "days"): lambda number: f"{number:.1f}",
-        ("questions",): texts.count,
+        ("questions",): texts.about,
     }
     form = next((form for names, form in forms.items() if name in names), None)
     return value if form is None else form(value)

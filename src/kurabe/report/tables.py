@@ -96,7 +96,7 @@ def settings(results: Results, t: Texts) -> Table:
 def provenance(results: Results, t: Texts) -> Table:
     """Which data, which model, which machine."""
     model, origin = results.model, results.provenance
-    libraries = ", ".join(f"{name} {version}" for name, version in sorted(origin.libraries.items()))
+    libraries = t("comma").join(f"{name} {version}" for name, version in sorted(origin.libraries.items()))
     machine = t("report.machine_is", cores=origin.cores, memory=texts.size(origin.memory))
     shape = t("report.shape", hidden=model.hidden, layers=model.layers, context=texts.count(model.context))
     rows = [
@@ -108,10 +108,10 @@ def provenance(results: Results, t: Texts) -> Table:
         ("shape", shape),
         ("model_sha256", model.sha256),
         ("device", t("report.device_is", device=model.device, dtype=model.dtype, threads=model.threads)),
-        ("machine", f"{origin.processor}, {machine}, {origin.platform}"),
-        ("software", f"kurabe {origin.kurabe}, Python {origin.python}, {libraries}"),
+        ("machine", t("comma").join((origin.processor, machine, origin.platform))),
+        ("software", t("comma").join((f"kurabe {origin.kurabe}", f"Python {origin.python}", libraries))),
         ("commit", origin.commit),
-        ("seconds", ", ".join(f"{t(f'report.stage.{k}')} {texts.seconds(v)}" for k, v in results.seconds.items())),
+        ("seconds", t("comma").join(f"{t(f'stage.{k}')} {texts.seconds(v)}" for k, v in results.seconds.items())),
     ]
     return _table(t, "provenance", [(t(f"report.provenance.{name}"), value) for name, value in rows if value])
 
@@ -141,10 +141,10 @@ def _cost_row(cost: CostEstimate, t: Texts, currency: str) -> tuple[str, ...]:
         texts.count(cost.prompt_tokens),
         texts.count(cost.cached_tokens),
         texts.count(cost.new_tokens),
-        f"{cost.seconds_per_answer:.2f} s",
+        texts.seconds(cost.seconds_per_answer),
         texts.size(cost.peak_memory) if cost.peak_memory else "–",
         "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip(),
-        "–" if cost.break_even is None else t("report.questions", questions=texts.count(cost.break_even)),
+        "–" if cost.break_even is None else t("report.questions", questions=texts.about(cost.break_even)),
     )
 
 
