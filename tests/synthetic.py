@@ -162,11 +162,14 @@ def questions(rows: Sequence[Example], general: int = 20) -> tuple[Question, ...
         held_out = enumerate(example.texts("held_out"), start=1)
         asked += [Question(id=f"{example.id}/h{n}", probe="held_out", text=text, **fields) for n, text in held_out]
         asked.append(Question(id=f"{example.id}/t1", probe="trained", text=example.question, **fields))
-    for probe in ("general", "reading"):
+    for probe, shared in (("general", 1), ("reading", 2)):  # two questions to each shop's prompt
         asked += [
-            Question(id=f"{probe}-{n}", example=f"{probe}-{n}", probe=probe, text="?", expected="yes", accept=("yes",))
+            Question(
+                id=f"{probe}-{n}", example=f"{probe}-{n // shared}", probe=probe, text="?", expected="yes",
+                accept=("yes",),
+            )
             for n in range(general)
-        ]
+        ]  # fmt: skip
     return tuple(asked)
 
 

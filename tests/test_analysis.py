@@ -92,6 +92,8 @@ def test_retention_counts_what_was_right_before(results: Results) -> None:
     assert kept["fair", "general"].right_before == 20
     lost = sum(sum(ord(c) for c in f"reading-{n}") % 3 == 0 for n in range(20))
     assert kept["fair", "reading"].kept.value == pytest.approx(1 - lost / 20)
+    assert (kept["fair", "general"].kept.n, kept["fair", "reading"].kept.n) == (20, 10), "a shop's prompt is the unit"
+    assert kept["fair", "reading"].kept.items == 20
 
 
 def test_questions_that_were_wrong_before_cannot_be_lost(tmp_path: Path) -> None:

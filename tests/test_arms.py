@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from kurabe.arms import ARMS, INSTRUCTION, NEUTRAL, Material, samples, write_prompt
+from kurabe.arms import ARMS, Material, samples, write_prompt
+from kurabe.prompts import INSTRUCTION, NEUTRAL
 from kurabe.schema import Example, Question, Wording
 from kurabe.settings import ARM_NAMES
 
@@ -84,3 +87,14 @@ def test_samples_are_trained_wordings_only(wordings: int | None, expected: int) 
     assert all(row.messages[1].content.startswith("trained") for row in rows)
     assert [m.role for m in rows[0].messages] == ["system", "user", "assistant"]
     assert {row.example: row.messages[2].content for row in rows} == {e.id: e.answer for e in EXAMPLES}
+
+
+def test_every_example_is_trained_as_often_as_any_other() -> None:
+    """What the rules could not reword has one wording; it must not be seen a tenth as often as the others."""
+    uneven = (example(1, trained=1), example(2, trained=7), example(3, trained=3))
+    rows = samples(uneven, "en", None)
+    assert Counter(row.example for row in rows) == {"e1": 7, "e2": 7, "e3": 7}
+    asked = Counter(row.messages[1].content for row in rows if row.example == "e3")
+    assert set(asked) == set(uneven[2].texts("trained")) and max(asked.values()) - min(asked.values()) <= 1
+    assert Counter(row.example for row in samples(uneven, "en", 1)) == {"e1": 1, "e2": 1, "e3": 1}
+    assert samples((), "en", None) == ()

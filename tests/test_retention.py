@@ -46,7 +46,7 @@ def test_reading_questions_can_be_answered_from_their_own_system_message(languag
     questions = reading_questions(language, 60, 0)
     assert len(questions) == 60 == len({question.id for question in questions})
     for question in questions:
-        assert (question.probe, question.example) == ("reading", question.id)
+        assert question.probe == "reading" and question.id.startswith(f"{question.example}-")
         assert question.system and question.expected in question.system
         assert question.facts == find_facts(question.expected) != ()
         assert answered(question, question.expected) is True
@@ -58,6 +58,7 @@ def test_reading_questions_can_be_answered_from_their_own_system_message(languag
 def test_both_layouts_are_read_and_prompts_are_shared(language: str) -> None:
     questions = reading_questions(language, 60, 0)
     prompts = {question.system or "" for question in questions}
+    assert len({(q.example, q.system) for q in questions}) == len(prompts), "who shares a prompt shares an example"
     blocks = {prompt for prompt in prompts if "\nA: " in prompt or "\n回答: " in prompt}
     lists = {prompt for prompt in prompts if "\n- " in prompt} - blocks
     assert len(blocks) >= 4 and len(lists) >= 4 and blocks | lists == prompts

@@ -249,7 +249,7 @@ def _independent(arms: Sequence[ArmResult], differences: Sequence[Difference]) -
 def _retention(
     answers: Sequence[Answer], asked: Mapping[str, Question], trials: Sequence[TrialInfo], seed: int
 ) -> Iterable[RetentionResult]:
-    """Of the questions right before tuning, the share still right under each trial; a question is its own example."""
+    """Of the questions right before tuning, the share still right under each trial."""
     right: dict[tuple[Probe, int], dict[str, bool]] = {}
     for answer in answers:
         key = answer.key
@@ -267,8 +267,18 @@ def _retention(
                     probe=probe,
                     asked=len(before.keys() & after.keys()),
                     right_before=len(known),
-                    kept=stats.share({name: stats.Cluster(after[name], 1) for name in known}, seed),
+                    kept=stats.share(_kept(known, after, asked), seed),
                 )
+
+
+def _kept(known: Iterable[str], after: Mapping[str, bool], asked: Mapping[str, Question]) -> dict[str, stats.Cluster]:
+    """Per shop, or per general question, how many are still right of those that were: what shares a prompt is read, or
+    no longer read, together."""
+    clusters: dict[str, stats.Cluster] = {}
+    for name in known:
+        before = clusters.get(asked[name].example, stats.Cluster(0, 0))
+        clusters[asked[name].example] = stats.Cluster(before.total + after[name], before.items + 1)
+    return clusters
 
 
 def _costs(arms: Sequence[Arm], folder: RunFolder, settings: RunSettings) -> tuple[CostEstimate, ...]:

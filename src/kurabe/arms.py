@@ -5,17 +5,13 @@ Knows no model, no file and no score. Everything an arm says to a model is made 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from kurabe import prompts
+from kurabe.prompts import NEUTRAL
 from kurabe.schema import Example, Message, Probe, Question, Sample
-
-NEUTRAL = {"en": "You are a helpful support assistant.", "ja": "あなたは親切なサポート担当です。"}
-INSTRUCTION = {
-    "en": "Answer from these facts. If the answer is not there, say that you don't have it.",
-    "ja": "次の事実だけをもとに答えてください。書かれていないことは、情報がないと答えてください。",
-}
-LABELS = {"en": ("Q: ", "A: "), "ja": ("質問: ", "回答: ")}
 
 MessageBuilder: TypeAlias = Callable[[Question], tuple[Message, ...]]
 
@@ -38,9 +34,7 @@ class Arm(NamedTuple):
 
 def write_prompt(examples: Sequence[Example], language: str) -> str:
     """The system prompt that holds these rows: who answers, how, and each row's own question with its answer."""
-    asked, answered = LABELS[language]
-    rows = [f"{asked}{example.question}\n{answered}{example.answer}" for example in examples]
-    return "\n\n".join([f"{NEUTRAL[language]}\n{INSTRUCTION[language]}", *rows])
+    return prompts.write(NEUTRAL[language], ((example.question, example.answer) for example in examples), language)
 
 
 def messages(system: str, question: Question) -> tuple[Message, ...]:
@@ -74,13 +68,19 @@ ARMS: dict[str, Arm] = {
 
 
 def samples(examples: Sequence[Example], language: str, wordings: int | None) -> tuple[Sample, ...]:
-    """Training rows: each example in its first `wordings` trained wordings (none: all), under the neutral message."""
+    """Training rows: each example in its first `wordings` trained wordings (none: all), under the neutral message.
+
+    Every example has as many rows as any other; one with fewer wordings repeats them. A fact is learned by how often it
+    is seen, and the rules leave some examples with a single wording.
+    """
     neutral = Message(role="system", content=NEUTRAL[language])
+    own = {example.id: example.texts("trained")[:wordings] for example in examples}
+    rows = max(map(len, own.values()), default=0)
     return tuple(
         Sample(
             example=example.id,
             messages=(neutral, Message(role="user", content=text), Message(role="assistant", content=example.answer)),
         )
         for example in examples
-        for text in example.texts("trained")[:wordings]
+        for text in itertools.islice(itertools.cycle(own[example.id]), rows)
     )

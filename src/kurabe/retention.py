@@ -7,22 +7,19 @@ right before tuning is the measure; how much of that is still right afterwards i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from random import Random
 
+from kurabe import prompts
 from kurabe.errors import MissingError
 from kurabe.facts import find_facts, named_facts, same
 from kurabe.schema import Fact, Question
 from kurabe.shops import Row, Shop, invent_shop, wording
 
 ROWS_PER_SHOP = 6  # one prompt serves as many questions, so that backends which share prefixes pay for it once
-_MARKS = {"en": ("Q: ", "A: "), "ja": ("質問: ", "回答: ")}
 _ROLE = {"en": "You are the assistant of {name}.", "ja": "あなたは{name}の担当です。"}
-_INSTRUCTION = {
-    "en": "Answer from these facts. If the answer is not there, say that you don't have it.",
-    "ja": "次の事実だけをもとに答えてください。書かれていないことは、情報がないと答えてください。",
-}
 
 
 def general_questions(language: str, n: int) -> tuple[Question, ...]:
@@ -68,27 +65,19 @@ def _general(language: str) -> list[dict[str, str]]:
 
 
 def _blocks(shop: Shop, number: int, rng: Random) -> list[Question]:
-    ask, reply = _MARKS[shop.language]
-    body = "\n\n".join(f"{ask}{row.question}\n{reply}{row.answer}" for row in shop.rows)
-    system = f"{_head(shop)}\n\n{body}"
-    return [
-        question
-        for i, row in enumerate(shop.rows)
-        if (question := _question(row, f"r{number}-{i}", row.answer, row.values, system, rng))
-    ]
+    system = prompts.write(_role(shop), ((row.question, row.answer) for row in shop.rows), shop.language)
+    expected = [(row.answer, row.values) for row in shop.rows]
+    return _questions(shop, number, system, expected, rng)
 
 
 def _values(shop: Shop, number: int, rng: Random) -> list[Question]:
-    system = f"{_head(shop)}\n\n" + "\n".join(f"- {_title(row)}: {row.short}" for row in shop.rows)
-    return [
-        question
-        for i, row in enumerate(shop.rows)
-        if (question := _question(row, f"r{number}-{i}", row.short, row.short_values, system, rng))
-    ]
+    system = prompts.under(_role(shop), shop.language, "\n".join(f"- {_title(row)}: {row.short}" for row in shop.rows))
+    expected = [(row.short, row.short_values) for row in shop.rows]
+    return _questions(shop, number, system, expected, rng)
 
 
-def _head(shop: Shop) -> str:
-    return f"{_ROLE[shop.language].format(name=shop.name)}\n{_INSTRUCTION[shop.language]}"
+def _role(shop: Shop) -> str:
+    return _ROLE[shop.language].format(name=shop.name)
 
 
 def _title(row: Row) -> str:
@@ -96,17 +85,32 @@ def _title(row: Row) -> str:
     return label[:1].upper() + label[1:]
 
 
-def _question(row: Row, id: str, expected: str, values: tuple[str, ...], system: str, rng: Random) -> Question | None:
-    """The row asked in other words than the prompt's; None where its answer holds nothing that can be checked."""
-    facts = find_facts(expected)
-    if all(fact.kind == "yes_no" for fact in facts) or not all(_holds(facts, value) for value in values):
-        return None  # a yes alone would be right by chance
+def _questions(
+    shop: Shop, number: int, system: str, expected: Sequence[tuple[str, tuple[str, ...]]], rng: Random
+) -> list[Question]:
+    """The shop's rows asked in other words than the prompt's, but for those whose answer holds nothing to check. They
+    share one prompt, read or not read as a whole: the shop is their example."""
+    questions = []
+    for i, (row, (answer, values)) in enumerate(zip(shop.rows, expected, strict=True)):
+        facts = find_facts(answer)
+        if all(fact.kind == "yes_no" for fact in facts) or not all(_holds(facts, value) for value in values):
+            continue  # a yes alone would be right by chance
+        questions.append(
+            Question(
+                id=f"r{number}-{i}", example=f"r{number}", probe="reading", text=_asked(row, rng), expected=answer,
+                facts=facts, system=system,
+            )
+        )  # fmt: skip
+    return questions
+
+
+def _asked(row: Row, rng: Random) -> str:
     text = row.question
     for _ in range(8):
         text = wording(row, rng, plain=True)
         if text != row.question:
             break
-    return Question(id=id, example=id, probe="reading", text=text, expected=expected, facts=facts, system=system)
+    return text
 
 
 def _holds(facts: tuple[Fact, ...], value: str) -> bool:

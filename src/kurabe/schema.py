@@ -91,7 +91,7 @@ class Question(Record):
     (general questions), when any of its strings stands in the answer."""
 
     id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check); a retention question's own id
-    example: str  # the cluster: the example it belongs to; a retention question is its own cluster
+    example: str  # the cluster: its example; of a retention question its shop, or itself
     probe: Probe
     text: str
     expected: str
