@@ -173,6 +173,17 @@ def test_two_rows_may_share_an_answer(tmp_path: Path) -> None:
     assert len(read_examples(path).examples) == 2
 
 
+def test_rows_that_share_a_line_stay_apart(tmp_path: Path) -> None:
+    path = save(tmp_path, json.dumps(rows(40)), name="data.json")
+    found = read_examples(path)
+    assert [example.id for example in found.examples] == [f"row-{i}" for i in range(1, 41)]
+    again = row("what does item number 3 cost", "It costs $4.99.")
+    same = row("What does item number 5 cost?", "It costs $5.99.")
+    found = read_examples(save(tmp_path, json.dumps([*rows(40), again, same]), name="data.json"))
+    assert len(found.examples) == 39 and found.skipped == 2
+    assert {p.line for p in found.problems} == {41, 42}
+
+
 def test_an_id_names_one_row(tmp_path: Path) -> None:
     error = refused(save(tmp_path, row("One?", "$1", id="a"), row("Two?", "$2", id="a")))
     assert error.where.endswith(":2") and "line 1" in error.why

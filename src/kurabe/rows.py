@@ -35,7 +35,7 @@ class Problem(Record):
     """One thing found in the file. "refuse": that row can't be used; "note": it can, and this was done with it."""
 
     level: Literal["refuse", "note"]
-    line: int  # 1-based; in Parquet the row's number; 0: the file as a whole
+    line: int  # 1-based; in Parquet, and in JSON where rows share a line, the row's number; 0: the file as a whole
     reason: Reason
     column: int = 0  # 1-based; 0 where there is none
 
@@ -133,16 +133,17 @@ class RowFile:
                 fix="Save it as JSONL, one object per line: that is streamed.",
             )  # fmt: skip
         text = "".join(line if line is not None else self._too_long() for line in self._lines()).rstrip()
-        line, seen = 1, 0
+        line, seen, number = 1, 0, 0
         try:
             start = _array_start(text)
             for at, value in _elements(text, start):
                 line, seen = line + text.count("\n", seen, at), at
-                column = at - text.rfind("\n", 0, at)
+                number = max(line, number + 1)  # no two rows may have one: they are told apart by it
+                column = at - text.rfind("\n", 0, at) if number == line else 0
                 if isinstance(value, dict):
-                    yield Row(line, value)
+                    yield Row(number, value)
                 else:
-                    yield refuse("not-an-object", line, column, found=_json_type(value))
+                    yield refuse("not-an-object", number, column, found=_json_type(value))
         except _NotJson as fault:
             line, column = text.count("\n", 0, fault.at) + 1, fault.at - text.rfind("\n", 0, fault.at)
             raise DataError(
