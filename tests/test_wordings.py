@@ -51,6 +51,12 @@ ENGLISH = {
     "What are visitors allowed to bring?": "what visitors are allowed to bring",
     "How old must my child be?": "how old my child must be",
     "Please, when are the results ready?": "when the results are ready",
+    "How fast is delivery?": "how fast delivery is",
+    "What time is breakfast?": "what time breakfast is",
+    "On which floor is the reading room?": "on which floor the reading room is",
+    "What if I lose my ticket?": "what happens if I lose my ticket",
+    "How many people can join a tour?": "how many people can join a tour",
+    "Are towels provided?": "towels are provided",
 }
 JAPANESE = {
     "送料はいくらですか？": "送料",
@@ -78,6 +84,10 @@ JAPANESE = {
     "診察券はございますか？": "診察券はある",
     "見学にはどのくらい時間がかかりますか？": "見学にはどのくらい時間がかかる",
     "初めてなのですが、何を持っていけばいいですか？": "何を持っていけばいい",
+    "延滞した場合はどうなりますか？": "延滞した場合はどうなる",
+    "駅から何分ですか？": "駅から何分",
+    "何時までですか？": "何時まで",
+    "自習室は誰でも使えますか？": "自習室は誰でも使える",
 }
 COVERED = [("en", q, core) for q, core in ENGLISH.items()] + [("ja", q, core) for q, core in JAPANESE.items()]
 LEFT_ALONE = {
@@ -93,6 +103,8 @@ Could you send me a brochure?
 Would you let me pay later?
 Why don't you answer?
 What is best?
+What is breakfast?
+How is the weather?
 Return!
 ?
 """.splitlines(),
@@ -103,6 +115,8 @@ Return!
 もう届きましたか？
 一緒に行きませんか？
 朝ごはんは何ですか？
+いくらですか？
+いつですか？
 返品
 ？
 """.splitlines(),
@@ -132,6 +146,15 @@ def test_wordings_are_whole_sentences(language: str, question: str, core: str) -
         assert text[0] == text[0].upper() and text[-1] in ("?." if language == "en" else "？。")
         assert not re.search(r"[{}]|\s\s|\s[?.,]|^\s", text)
         assert not re.search(r"\bi\b|\b(\w+) \1\b|\b(?:Is|Are|does|do) (?:is|are)\b", text)
+
+
+def test_a_question_what_happens_is_not_made_one_what_to_do() -> None:
+    made = reword("延滞した場合はどうなりますか？", "ja")
+    assert not any("すれば" in text or "したら" in text for text in made.trained + made.held_out)
+
+
+def test_whoever_asks_nothing() -> None:
+    assert "自習室は誰でも使えるかどうか教えてください。" in reword("自習室は誰でも使えますか？", "ja").trained
 
 
 @pytest.mark.parametrize(("language", "question"), [(lang, q) for lang, qs in LEFT_ALONE.items() for q in qs])

@@ -18,8 +18,8 @@ MAX_ID = 100
 _SAME = {
     "q": "question", "質問": "question", "問い": "question", "問": "question",
     "a": "answer", "回答": "answer", "答え": "answer", "答": "answer",
-    "言い換え": "wordings", "paraphrases": "wordings", "context": "input",
-    "heldout": "held_out", "held-out": "held_out",
+    "言い回し": "wordings", "言い換え": "wordings", "paraphrases": "wordings", "context": "input",
+    "heldout": "held_out", "held-out": "held_out", "取り置き": "held_out", "事実": "facts",
 }  # fmt: skip
 OPTIONAL = ("id", "wordings", "held_out", "facts")
 FORMS = ("question/answer", "instruction/input/output", "prompt/completion", "messages", "conversations")

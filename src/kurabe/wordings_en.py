@@ -30,7 +30,8 @@ _PREDICATE = (
     r"(?:open|closed|free|available|possible|included|allowed|permitted|(?:wheelchair )?accessible|located|valid|due|"
     r"ready|required|necessary|needed|safe|covered|delivered|shipped|refunded|refundable|returnable|transferable|"
     r"waterproof|accepted|offered|charged|calculated|paid|held|busy|mandatory|insured|suitable|welcome|reserved|over|done|"
-    r"finished|full|empty|crowded|quiet|warm|staffed|situated|based|cheap|cheaper|cheapest|served|taught|shown|given)"
+    r"finished|full|empty|crowded|quiet|warm|staffed|situated|based|cheap|cheaper|cheapest|served|taught|shown|given|"
+    r"provided|heated|supervised|guaranteed|tracked|sold|blocked|late)"
 )
 # What may stand behind such a predicate; a noun there would make it a part of the phrase ("the next free room").
 _BEHIND = (
@@ -240,7 +241,7 @@ def _with_phrase(match: re.Match[str]) -> str:
     x, word = match["np"], match["wh"].lower()
     alone = (
         re.fullmatch(r"[\w-]+", x)
-        and word in {"when", "where", "who"}
+        and re.match("when|where|who|how |what time", word)
         and x.lower() not in {"it", "there", "this", "that"}
     )
     return f"{_head(match)} {x} {match['be'].lower()}" if alone or (_determined(x) and _is_topic(x)) else ""
@@ -251,7 +252,11 @@ def _unchanged(match: re.Match[str]) -> str:
     return match[0][0].lower() + match[0][1:]
 
 
-_PLAIN_WH = r"(?:when|where|what|who|how (?:long|often|far|high|much)|what time|(?:what|which) day)"
+_PLAIN_WH = (
+    r"(?:when|where|what|who|what time|(?:what|which) day"
+    r"|how (?:long|often|far|high|much|big|large|fast|hot|warm|cold|deep|heavy|wide|soon|late|old|safe)"
+    rf"|(?:at|by|from|until|since|in|on|for|to) (?:what|which) {_THING})"
+)
 _DONE = r"(?:been|arrived|gone|changed)\b.*"
 _CLAUSES = tuple(
     (re.compile(pattern, re.I), build)
@@ -269,8 +274,12 @@ _CLAUSES = tuple(
         (rf"(?:(?P<wh>{_WH}) )?(?P<be>has|have) (?P<np>{_NOUNS}) (?P<rest>{_DONE})", _with_predicate),
         (rf"(?P<wh>{_PLAIN_WH}) (?P<be>is|are) (?P<np>.+)", _with_phrase),
         (rf"(?:what|who) (?:is|are) {_PREDICATE}\b.*", _unchanged),
+        (r"what if (?P<if>.+)", lambda m: f"what happens if {m['if']}"),
         (r"(?:what|who) (?:happens|applies|pays|comes|counts|qualifies) .+", _unchanged),
-        (rf"who {_CAN} (?!{_DETERMINER}\b).+", _unchanged),
+        (
+            rf"(?:who|how many (?:people|guests|visitors|children|adults|players)) {_CAN} (?!{_DETERMINER}\b).+",
+            _unchanged,
+        ),
         (rf"(?:which|what|how many) {_THING} (?:is|are) (?:{_PREDICATE}|\w+ed)\b.*", _unchanged),
     )
 )

@@ -151,12 +151,14 @@ def _predicate(match: re.Match[str]) -> Shape | None:
         return None  # 何か would be "something"
     if re.search(rf"{_ADJECTIVE}$", said):
         return _clause(said, said)
-    return _clause(said, said + "な") if _NOUN_END.search(said) and re.search(r"[はがも]", said) else None
+    # 駅から何分か is a question; いつか, いくらか would be "some time", "some".
+    whole = re.search(r"[はがも]", said) or (re.search(_ASKING, said) and not re.search(rf"{_ASKING}$", said))
+    return _clause(said, said + "な") if _NOUN_END.search(said) and whole else None
 
 
 def _clause(asked: str, said: str) -> Shape:
-    """With a question word a clause ends in か, without one in かどうか."""
-    ending = "か" if re.search(_ASKING, asked) else "かどうか"
+    """With a question word a clause ends in か, without one in かどうか; 誰でも and いつでも ask nothing."""
+    ending = "か" if re.search(rf"{_ASKING}(?!でも)", asked) else "かどうか"
     return Shape("clause", {"c": asked + ending, "p": said})
 
 
@@ -165,7 +167,7 @@ _READERS = tuple(
     for pattern, read in (
         (rf"(?P<before>.+?){_HOW}", _how),
         (r"(?:どうすれば|どうしたら|どのようにすれば)、?(?P<v>.+)できます(?:か|でしょうか)", _how_can),
-        (r"(?P<s>.+(?:たら|だら|場合は|場合には|ときは|際は)、?)どう(?:なりますか|なるのですか|しますか)", _situation),
+        (r"(?P<s>.+(?:たら|だら|場合は|場合には|ときは|際は)、?)どうしますか", _situation),
         (r"(?P<s>.+(?:場合|とき))は", lambda m: Shape("situation", {"s": m["s"] + "は"})),
         (rf"(?P<x>.+?)(?:方法|手順|やり方|仕方)(?:を|について|は){_TELL}?", _method),
         (rf"(?P<x>.+?)(?:について|に関して|のことを|を|が)、?{_TELL}", _topic),
