@@ -149,7 +149,7 @@ def test_a_stream_without_the_characters_gets_plain_ones(environment: dict[str, 
     plain = {k: v for k, v in os.environ.items() if k not in ("PYTHONUTF8", "PYTHONIOENCODING", "LANG", "LC_ALL")}
     ran = subprocess.run(arguments, capture_output=True, env=plain | environment)
     assert ran.returncode == 0, ran.stderr
-    assert "✓".encode() not in ran.stdout and b"+ kurabe run" in ran.stdout
+    assert "✓".encode() not in ran.stdout and b"+ A run would take this file: kurabe run" in ran.stdout
     assert b"\\u" in ran.stdout  # the rows' own Japanese, escaped and not dropped
 
 
@@ -334,6 +334,25 @@ def test_a_report_is_made_without_a_model(
     assert "What is the price of shipping" in text
     again = kurabe("report", finished, "--format", form, "--out", out)
     assert again.code == errors.EXIT_USAGE and out.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_a_reports_file_is_written_beside_its_json(kurabe: Kurabe, finished: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "report"
+    ran = kurabe("report", finished, "--json", "--format", form, "--out", out)
+    assert ran.code == 0 and json.loads(ran.out)["verdict"] and out.is_file()
+
+
+@pytest.mark.parametrize("option", ["--json", "--open"])
+def test_a_format_that_has_nowhere_to_go_is_refused(kurabe: Kurabe, finished: Path, option: str) -> None:
+    ran = kurabe("report", finished, "--format", "md", option)
+    assert ran.code == errors.EXIT_USAGE and "--out report.md" in ran.err
+
+
+def test_json_alone_writes_nothing(kurabe: Kurabe, finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    assert kurabe("report", finished, "--json").code == 0
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
 def test_a_report_of_an_unfinished_run_says_how_to_finish_it(kurabe: Kurabe, tmp_path: Path) -> None:

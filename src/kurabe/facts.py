@@ -96,7 +96,10 @@ def named_facts(values: Sequence[str | Mapping[str, Any]]) -> tuple[Fact, ...]:
         elif isinstance(value, Mapping):
             facts.append(_named_kind(value))
         else:
-            raise DataError(f"A fact must be a string or an object with kind and value, not {type(value).__name__}.")
+            raise DataError(
+                f"A fact must be a string or an object with kind and value, not {type(value).__name__}.",
+                fix='Write "Visa", or {"kind": "money", "value": "$5"}.',
+            )
     return distinct([fact.model_copy(update={"start": -1, "end": -1}) for fact in facts])
 
 

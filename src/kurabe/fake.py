@@ -134,7 +134,7 @@ class FakeBackend:
     def load_adapter(self, trial: int, folder: Path) -> None:
         path = folder / "adapter_model.safetensors"
         if not path.is_file():
-            raise MissingError("The adapter's weights are missing.", where=str(path))
+            raise MissingError("The adapter's weights are missing.", where=str(path), fix="Run again in a new folder.")
         self._adapters[trial] = path.read_bytes()[-32:]
 
 

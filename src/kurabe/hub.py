@@ -169,13 +169,14 @@ def _family(folder: Path, config: dict[str, Any]) -> str:
         raise MissingError(
             "config.json contradicts itself.", where=str(folder / "config.json"),
             why=f"architectures says {name}, model_type says {config.get('model_type')!r}.",
+            fix="Copy or download the model again.",
         )  # fmt: skip
     for key in _SIZES:
         value = config.get(key)
         if type(value) is not int or value < 1:
             raise MissingError(
                 f"config.json has no usable {key}.", where=str(folder / "config.json"),
-                why=f"It is {value!r}; a whole number above 0 is needed.",
+                why=f"It is {value!r}; a whole number above 0 is needed.", fix="Copy or download the model again.",
             )  # fmt: skip
     if "quantization_config" in config:
         raise MissingError(
@@ -214,7 +215,9 @@ def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
     table = _json_table(index).get("weight_map")
     names = sorted(set(table.values())) if isinstance(table, dict) else []
     if not names or not all(isinstance(n, str) and Path(n).name == n and n.endswith(".safetensors") for n in names):
-        raise MissingError("The weight index names no usable files.", where=str(index))
+        raise MissingError(
+            "The weight index names no usable files.", where=str(index), fix="Copy or download the model again."
+        )
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise MissingError(

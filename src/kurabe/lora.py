@@ -23,6 +23,7 @@ from kurabe.errors import MissingError
 from kurabe.hub import check_safetensors
 
 _PEFT_PREFIX = "base_model.model."
+_AGAIN = "Train it again, or copy the whole adapter folder."
 
 
 class Span(NamedTuple):
@@ -301,10 +302,12 @@ def _read_adapter(folder: Path, base_sha256: str) -> tuple[dict[str, Any], dict[
     except FileNotFoundError as error:
         raise MissingError(
             f"The adapter has no {Path(error.filename).name}.", where=str(folder),
-            fix="Train it again, or copy the whole adapter folder.",
+            fix=_AGAIN,
         ) from None  # fmt: skip
     except ValueError as error:
-        raise MissingError("adapter_config.json cannot be read.", where=str(folder), why=str(error)) from None
+        raise MissingError(
+            "adapter_config.json cannot be read.", where=str(folder), why=str(error), fix=_AGAIN
+        ) from None
     if written_for != base_sha256:
         raise MissingError(
             "The adapter was trained on other weights than the model that is loaded.", where=str(folder),
@@ -318,4 +321,4 @@ def _read_adapter(folder: Path, base_sha256: str) -> tuple[dict[str, Any], dict[
 
 
 def _refuse(folder: Path, why: str) -> NoReturn:
-    raise MissingError("The adapter cannot be used with this model.", where=str(folder), why=f"{why}.")
+    raise MissingError("The adapter cannot be used with this model.", where=str(folder), why=f"{why}.", fix=_AGAIN)

@@ -20,6 +20,7 @@ from kurabe.schema import Record
 ARM_NAMES = ("base", "prompt", "lora", "lora+prompt", "ceiling")
 RECIPE_NAMES = ("fair", "origin")
 ENVIRONMENT_PREFIX = "KURABE_"
+_EXAMPLE = "Write one setting per line, as `retention: 20`; docs/commands.md lists them."
 
 
 class Prices(Record):
@@ -75,7 +76,7 @@ def _known(kind: str, value: tuple[str, ...], names: tuple[str, ...]) -> tuple[s
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             raise ValueError(
-                f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {names}")
+                f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(names)}")
             )
     if not value or len(set(value)) != len(value):
         raise ValueError(f"name each {kind} once, and at least one")
@@ -93,22 +94,28 @@ def load_settings(
     Raises `SettingsError` for an unknown key (with the nearest one) and for a value of the wrong type.
     """
     merged: dict[str, Any] = dict(_read_yaml(path)) if path else {}
-    where = str(path) if path else "the command line"
+    places = dict.fromkeys(merged, str(path))
     environment = os.environ if environment is None else environment
     for name in RunSettings.model_fields:
-        value = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        variable = ENVIRONMENT_PREFIX + name.upper()
+        if variable in environment:
+            merged[name], places[name] = environment[variable], variable
+    for name, value in (flags or {}).items():
         if value is not None:
-            merged[name] = value
-    merged.update({k: v for k, v in (flags or {}).items() if v is not None})
-    return parse(merged, where)
+            merged[name], places[name] = value, "--" + name.replace("_", "-")
+    return parse(merged, "", places)
 
 
-def parse(values: Mapping[str, Any], where: str) -> RunSettings:
-    """`values` as settings, or a `SettingsError` that names the key, the nearest key, and what was expected."""
+def parse(values: Mapping[str, Any], where: str, places: Mapping[str, str] | None = None) -> RunSettings:
+    """`values` as settings, or a `SettingsError` that names the key, the nearest key, and what was expected.
+
+    `places` says where each one comes from, `where` the place of those that it does not name.
+    """
     try:
         return RunSettings.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
+        where = (places or {}).get(str(first["loc"][0]), where) if first["loc"] else where
         key = ".".join(str(part) for part in first["loc"][:2] if not isinstance(part, int))
         if first["type"] == "extra_forbidden":
             known = list(Prices.model_fields) if key.startswith("prices.") else list(RunSettings.model_fields)
@@ -120,8 +127,13 @@ def parse(values: Mapping[str, Any], where: str) -> RunSettings:
 
 
 def _describe(key: str) -> str:
-    field = RunSettings.model_fields.get(key)
-    return f"{key}: {field.description}." if field else ""
+    owner, _, inner = key.rpartition(".")
+    field = (Prices if owner == "prices" else RunSettings).model_fields.get(inner)
+    if field is None:
+        return "docs/commands.md lists every setting."
+    default = field.default if not isinstance(field.default, tuple) else ",".join(field.default)
+    usual = "" if default is None or isinstance(default, Record) else f"; the default is {default}"
+    return f"{key}: {field.description}{usual}."
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
@@ -130,9 +142,11 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise SettingsError("The settings file does not exist.", where=str(path), fix="Check the path.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError("The settings file is not YAML.", where=str(path), why=str(error).split("\n")[0]) from None
+        raise SettingsError(
+            "The settings file is not YAML.", where=str(path), why=" ".join(str(error).split()), fix=_EXAMPLE
+        ) from None
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise SettingsError("The settings file must hold `name: value` lines.", where=str(path))
+        raise SettingsError("The settings file must hold `name: value` lines.", where=str(path), fix=_EXAMPLE)
     return data

@@ -179,7 +179,12 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     manifest = _parse(path.read_bytes())
     if manifest is None or not isinstance(manifest.get("files"), dict):
-        raise DataError("The run folder is damaged.", where=str(path), why="The manifest is not readable.")
+        raise DataError(
+            "The run folder is damaged.",
+            where=str(path),
+            why="The manifest is not readable.",
+            fix="Restore the file from a copy, or run again in a new folder.",
+        )
     if manifest.get("version", 0) > FORMAT_VERSION:
         raise MissingError(
             "This run was written by a newer kurabe.",

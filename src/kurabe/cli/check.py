@@ -3,6 +3,7 @@
 Knows no rule about data. Nothing is trained; the model's tokenizer only counts.
 """
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +33,10 @@ def command(
     if screen.json:
         screen.data(report)
     else:
-        show(screen, report, file)
+        command = ["kurabe", "run", str(file)]
+        command += ["--encoding", encoding] if encoding else []
+        command += ["--skip-bad"] if skip_bad else []
+        show(screen, report, shlex.join(command))
     if not report.ok:
         raise typer.Exit(EXIT_DATA)
 
@@ -46,16 +50,16 @@ def counter(model: str) -> Any:
     return chat.load(Path(str(files("kurabe"))) / "tiny" if model == "tiny" else Path(model).expanduser()).count
 
 
-def show(screen: "Screen", report: "CheckReport", file: Path) -> None:
-    """The report for a reader: what is there, then what is wrong, the conclusion last."""
+def show(screen: "Screen", report: "CheckReport", command: str) -> None:
+    """The report for a reader: what is there, then what is wrong, the conclusion last: `command` would run."""
     from rich.text import Text
 
     from kurabe.cli.screen import hanging, plain
 
     t = screen.t
     title = t(
-        "cli.check.title", file=plain(report.file), format=report.format, form=report.form, encoding=report.encoding,
-        language=t(f"cli.language.{report.language}"),
+        "cli.check.title", file=plain(report.file), format=report.format, form=report.form or "–",
+        encoding=report.encoding, language=t(f"cli.language.{report.language}"),
     )  # fmt: skip
     screen.show(Text(title, style="bold"))
     for label, words in described(report, t):
@@ -75,7 +79,7 @@ def show(screen: "Screen", report: "CheckReport", file: Path) -> None:
         screen.show(t("cli.check.more", count=len(listed) - LISTED))
     screen.show()
     if report.ok:
-        screen.show(Text(f"✓ {t('cli.check.ok', file=plain(str(file)))}", style="green"))
+        screen.show(Text(f"✓ {t('cli.check.ok', command=plain(command))}", style="green"))
     else:
         screen.show(Text(f"✗ {t('cli.check.not_ok', why=plain(report.refusal))}", style="bold red"))
 

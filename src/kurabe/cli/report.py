@@ -25,20 +25,25 @@ def command(
     from kurabe.analysis import load_run
     from kurabe.cli.find import find_run
     from kurabe.cli.output import REPORT, write_new, write_report
+    from kurabe.errors import SettingsError
     from kurabe.report import render
 
+    if out is None and form != "html" and (screen.json or show):
+        raise SettingsError(
+            f"--format {form} has nowhere to go.", why="--json takes stdout, and --open needs a file.",
+            fix=f"kurabe report {run} --format {form} --out report.{form}",
+        )  # fmt: skip
     folder = find_run(run, runs)
     results = load_run(folder)
+    if out is not None:
+        write_new(out, render(results, form, screen.t.language))
+    elif form == "html" and (show or not screen.json):
+        out = write_report(results, folder / REPORT, screen.t.language)
     if screen.json:
         screen.data(results)
-        return
-    if form == "html" and out is None:
-        out = write_report(results, folder / REPORT, screen.t.language)
-    elif out is not None:
-        write_new(out, render(results, form, screen.t.language))
-    else:
+    elif out is None:
         sys.stdout.write(render(results, form, screen.t.language))
-        return
-    screen.show(str(out))
-    if show:
+    else:
+        screen.show(str(out))
+    if show and out is not None:
         webbrowser.open(out.resolve().as_uri())

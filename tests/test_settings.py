@@ -1,0 +1,43 @@
+"""Settings: where each value came from, what is refused, and what the refusal says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kurabe.errors import SettingsError
+from kurabe.settings import load_settings
+
+
+def refused(tmp_path: Path, text: str = "", environment: dict[str, str] | None = None, **flags: Any) -> SettingsError:
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        load_settings(path, environment=environment or {}, flags=flags)
+    return error.value
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("retention: 1\nseed: 1\nrecipes: [origin]\n", encoding="utf-8")
+    settings = load_settings(path, environment={"KURABE_RETENTION": "2", "KURABE_SEED": "2"}, flags={"seed": 3})
+    assert (settings.recipes, settings.retention, settings.seed) == (("origin",), 2, 3)
+
+
+def test_a_refused_value_names_the_place_it_came_from(tmp_path: Path) -> None:
+    assert refused(tmp_path, "retention: x").where == str(tmp_path / "run.yaml")
+    assert refused(tmp_path, "retention: 3", {"KURABE_RETENTION": "x"}).where == "KURABE_RETENTION"
+    assert refused(tmp_path, "retention: 3", {"KURABE_RETENTION": "3"}, max_new_tokens="x").where == "--max-new-tokens"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("retentoin: 3", "Use 'retention'."), ("retention: x", "the default is 60"), ("prices: {currency: 3}", "currency"),
+     ("arms: [bass]", "did you mean 'base'"), ("arms: [xyz]", "base, prompt, lora, lora+prompt, ceiling"),
+     ("- 3", "retention: 20"), ("a: [", "retention: 20")],
+)  # fmt: skip
+def test_a_refusal_says_what_to_write_instead(tmp_path: Path, text: str, words: str) -> None:
+    error = refused(tmp_path, text)
+    assert words in f"{error.what} {error.fix}" and error.fix
