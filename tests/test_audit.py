@@ -45,6 +45,18 @@ def test_the_literal_rate_stands_beside_the_scaled_one() -> None:
     assert "rate-scaled" not in findings(hidden=2048)
 
 
+def test_the_old_shows_rate_stays_literal_on_wider_models_and_the_fair_one_does_not() -> None:
+    assert plan(ORIGIN, 10, 10, 4096).rate == 2e-4 and "rate-scaled" not in findings(hidden=4096)
+    assert plan(FAIR, 100, 10, 4096).rate == pytest.approx(5e-4 * (2000 / 4096) ** 0.781)
+
+
+def test_full_steps_are_steps_at_the_rate_that_the_schedule_aims_at() -> None:
+    """A short run of the fair recipe aims higher; it has no more full steps than steps for that."""
+    short = FAIR.model_copy(update={"epochs": 1, "min_steps": 0, "exposures": 0, "warmup_steps": 100})
+    values = findings(short, [RowTokens(20, 25)] * 400, (10,) * 40, hidden=256)["warmup-exceeds-steps"].values
+    assert values["full_steps"] == pytest.approx(sum((k + 1) / 100 for k in range(50)), abs=0.06)
+
+
 def test_a_sound_training_has_no_warning() -> None:
     found = findings(FAIR, [RowTokens(20, 25)] * 100, (10,) * 10, hidden=2000)
     assert found == {}

@@ -82,6 +82,12 @@ def test_a_batch_is_one_arm_under_one_trial_and_before_training_none_is_needed(
         assert (batch.stage == "base") == (batch.keys[0].trial == 0)
 
 
+def test_a_verdict_on_the_users_own_wordings_has_no_reservation_about_them(
+    whole: tuple[Results, RunFolder],
+) -> None:
+    assert whole[0].verdict.generated == 0
+
+
 def test_the_first_recipe_is_trial_one(whole: tuple[Results, RunFolder]) -> None:
     results, folder = whole
     assert [(t.trial, t.recipe) for t in results.trials] == [(1, "fair"), (2, "origin")]
@@ -292,6 +298,7 @@ def test_generated_wordings_are_stored_for_review(tmp_path: Path) -> None:
     assert len(review) == len(ROWS) and all(row["held_out"] and row["wordings"] for row in review)
     assert not {text for row in review for text in row["held_out"]} & {t for row in review for t in row["wordings"]}
     assert results.notes, "generated wordings are told"
+    assert results.verdict.generated == len(ROWS)
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------

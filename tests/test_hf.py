@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from kurabe import backends, recipes
+from kurabe import backends, provenance, recipes
 from kurabe.engine import Engine, Row
 from kurabe.errors import DataError, MissingError
 from kurabe.hf import HFBackend
@@ -106,7 +106,7 @@ def test_threads_are_the_settings(tiny_folder: Path) -> None:
     try:
         assert backends.load(settings(tiny_folder)).info.threads == 1 == torch.get_num_threads()
         loaded = backends.load(RunSettings(model=str(tiny_folder), device="cpu"))
-        assert loaded.info.threads == backends.cores() == torch.get_num_threads()
+        assert loaded.info.threads == provenance.cores() == torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
 

@@ -114,6 +114,14 @@ def test_a_stand_ins_page_says_so_and_another_models_does_not(results: Results, 
     assert reservation not in Page(report.render(own, "html", "en")).said
 
 
+def test_generated_wordings_are_told_beside_the_verdict(results: Results, pages: dict[str, Page]) -> None:
+    made = results.model_copy(update={"verdict": results.verdict.model_copy(update={"generated": 9})})
+    words = Texts("en")("verdict.generated", examples=9)
+    assert Page(report.render(made, "html", "en")).said.count(words) == 2
+    assert words in report.render(made, "md", "en") and words not in pages["en"].said
+    assert sentences.reservation(made.verdict, Texts("en")).endswith(words)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_asks_nobody_for_a_byte_and_runs_nothing(pages: dict[str, Page], language: str) -> None:
     page = pages[language]
@@ -363,8 +371,8 @@ def test_every_case_of_the_rule_makes_whole_sentences(language: str) -> None:
     t = Texts(language)
     end = {"en": (".", ")"), "ja": ("。", "）")}[language]
     for _, evidence, *_ in test_verdict.CASES:
-        verdict = decide(evidence._replace(stand_in=True))
-        spoken = [sentences.headline(verdict, t), sentences.stand_in(verdict, t)]
+        verdict = decide(evidence._replace(stand_in=True, generated=10))
+        spoken = [sentences.headline(verdict, t), sentences.reservation(verdict, t)]
         spoken += [*sentences.reasons(verdict, t), *sentences.changes(verdict, t)]
         for sentence in spoken:
             assert "{" not in sentence and "None" not in sentence and not re.search(r"\d\.\d\d", sentence), sentence

@@ -104,6 +104,7 @@ CASES = [
     ("better, but forgets", evidence(0.5, 0.9, 0.2, 0.6, **FORGETS), "cannot-tell", "forgets"),
     ("better, reading harmed", evidence(0.5, 0.9, 0.2, 0.6, **HARM), "fine-tune", "lora_better"),
     ("together", evidence(**BOTH), "both", "both"),
+    ("together, but forgets", evidence(**BOTH, **FORGETS), "cannot-tell", "forgets"),
     ("cheaper", evidence(questions_per_day=500), "fine-tune", "cheaper"),
     ("cheaper too late", evidence(questions_per_day=100), "prompt", "no_better"),
     ("cheaper but harmful", evidence(questions_per_day=500, **HARM), "prompt", "no_better"),
@@ -160,7 +161,9 @@ def test_harm_is_named_also_where_the_arms_cannot_be_compared(name: str) -> None
 def test_few_examples_ask_for_more_and_never_for_fewer() -> None:
     assert decide(evidence(examples=3, needed=None)).add_examples == 5
     assert decide(evidence(examples=3, needed=100)).add_examples == 97
-    assert decide(evidence(0.7, 0.8, -0.1, 0.3, examples=40, needed=30)).add_examples == 1
+    assert decide(evidence(0.7, 0.8, -0.1, 0.3, examples=40, needed=41)).add_examples == 1
+    near = decide(evidence(0.9, 0.93, -0.005, 0.065, examples=40, needed=40))
+    assert (near.choice, near.add_examples) == ("cannot-tell", None), "no number would settle what lies at the margin"
 
 
 def test_retrieval_is_pointed_at_where_the_ceiling_is_clearly_higher() -> None:
@@ -176,6 +179,14 @@ def test_a_stand_in_marks_every_verdict_and_changes_none(case: tuple[str, Eviden
     assert (stand_in.choice, stand_in.reasons) == (own.choice, own.reasons)
     assert stand_in.stand_in and not own.stand_in
     assert stand_in.would_change[0].key == "verdict.change.own_model"
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
+def test_generated_wordings_mark_every_verdict_and_change_none(case: tuple[str, Evidence, str, str]) -> None:
+    own, made = decide(case[1]), decide(case[1]._replace(generated=10, stand_in=True))
+    assert (made.choice, made.reasons) == (own.choice, own.reasons)
+    assert (own.generated, made.generated) == (0, 10)
+    assert [c.key for c in made.would_change[:2]] == ["verdict.change.own_model", "verdict.change.own_wordings"]
 
 
 @given(st.floats(-1, 1), st.floats(0.001, 1), st.floats(0.001, 1), st.booleans(), st.booleans())

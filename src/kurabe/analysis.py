@@ -109,6 +109,7 @@ def analyse(folder: RunFolder) -> Results:
         needed=_needed(arms, differences),
         prompt_fits=not ("prompt" in settings.arms and all(arm.arm != "prompt" for arm in arms)),
         questions_per_day=settings.questions_per_day,
+        generated=sum(any(w.generated and w.role == "held_out" for w in e.wordings) for e in folder.examples()),
     )
     return Results(
         verdict=verdict.decide(evidence),

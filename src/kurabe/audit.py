@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from kurabe.recipes import SHORT_RUN_STEPS, Plan, Recipe, scaled_rate
+from kurabe.recipes import SHORT_RUN_STEPS, Plan, Recipe
 from kurabe.schema import Finding, Level
 
 # Published recipes show each fact 100 to 1,000 times (docs/science.md).
@@ -72,15 +72,15 @@ def _impossible(plan: Plan, stats: TokenStats, context: int) -> Iterator[Finding
 
 
 def _steps(plan: Plan, hidden: int) -> Iterator[Finding]:
-    recipe, full = plan.recipe, scaled_rate(plan.recipe, hidden)
+    recipe = plan.recipe
     # The whole schedule in steps at the full rate: the old show's nine steps come to 3.6.
-    work = {"steps": plan.steps, "full_steps": round(sum(plan.rates) / full, 1)}
+    work = {"steps": plan.steps, "full_steps": round(sum(plan.rates) / plan.rate, 1)}
     if recipe.warmup_steps is not None and recipe.warmup_steps >= plan.steps:
         yield _finding(plan, "warn", "warmup-exceeds-steps", {"warmup": recipe.warmup_steps, **work})
     if plan.steps < SHORT_RUN_STEPS:
         yield _finding(plan, "warn", "too-few-steps", {"enough": SHORT_RUN_STEPS, **work})
-    if hidden != recipe.rate_width:
-        rates = {"literal": recipe.rate, "width": recipe.rate_width, "scaled": full, "hidden": hidden}
+    if plan.rate != recipe.rate:
+        rates = {"literal": recipe.rate, "width": recipe.rate_width, "scaled": plan.rate, "hidden": hidden}
         yield _finding(plan, "info", "rate-scaled", rates)
 
 

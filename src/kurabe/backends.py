@@ -5,13 +5,13 @@ Knows the names of the backends and imports them lazily; what they do is theirs.
 
 from __future__ import annotations
 
-import os
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kurabe import hub
 from kurabe.errors import MissingError
+from kurabe.provenance import cores
 from kurabe.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -38,11 +38,6 @@ def load(settings: RunSettings) -> Backend:
     torch.set_num_threads(settings.threads or cores())
     name = "kurabe-tiny" if stand_in else weights.path.resolve().name
     return HFBackend(weights, name, _device(settings.device), stand_in=stand_in)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(wanted: str) -> str:

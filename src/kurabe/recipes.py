@@ -73,8 +73,10 @@ class Plan(Record):
 
 
 def scaled_rate(recipe: Recipe, hidden: int) -> float:
-    """The recipe's rate carried to another width: rate x (rate_width / hidden) ^ 0.781."""
-    return recipe.rate * math.pow(recipe.rate_width / hidden, WIDTH_EXPONENT)
+    """The recipe's rate carried to another width: rate x (rate_width / hidden) ^ 0.781. The old show's is carried to
+    narrower models only: on a wider one people type it as it stands."""
+    width = min(hidden, recipe.rate_width) if recipe.name == "origin" else hidden
+    return recipe.rate * math.pow(recipe.rate_width / width, WIDTH_EXPONENT)
 
 
 def for_model(recipe: Recipe, parameters: int) -> Recipe:

@@ -402,6 +402,7 @@ class Finding(Record):
 class Verdict(Record):
     choice: Choice
     stand_in: bool
+    generated: int = 0  # examples that were asked in wordings made by rules
     reasons: tuple[Reason, ...]
     would_change: tuple[Reason, ...] = ()
     add_examples: int | None = None  # about how many more, where the choice is "cannot-tell" for lack of data

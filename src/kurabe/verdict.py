@@ -48,6 +48,7 @@ class Evidence(NamedTuple):
     needed: int | None = None  # examples in all that would settle `lora` against `prompt`; see `wanted_difference`
     prompt_fits: bool = True  # whether all facts fit into the model's window
     questions_per_day: int | None = None
+    generated: int = 0  # examples whose held-out wordings were made by rules
 
     def arm(self, label: str) -> ArmResult | None:
         """The result of one arm; "lora" is the first recipe's."""
@@ -150,11 +151,12 @@ def _unusable(e: Evidence) -> Verdict | None:
 
 def _both(e: Evidence) -> Verdict | None:
     """6. Together clearly better than each alone."""
-    gains = [e.difference("lora+prompt", other) for other in ("prompt", "lora")]
-    if not all(gain is not None and _clearly_better(gain) for gain in gains):
+    found = (e.difference("lora+prompt", other) for other in ("prompt", "lora"))
+    gains = [gain for gain in found if gain is not None and _clearly_better(gain)]
+    if len(gains) < 2:
         return None
-    reasons = [_reason("both", recall=e.recall("lora+prompt")), *[_versus(g) for g in gains if g]]
-    return _verdict(e, "both", [*reasons, *_burdens(e, "lora+prompt")], [_change("one_seed")])
+    reasons = [_reason("both", recall=e.recall("lora+prompt")), *map(_versus, gains), *_burdens(e, "lora+prompt")]
+    return _too_dear(e, gains) or _verdict(e, "both", reasons, [_change("one_seed")])
 
 
 def _by_recall(e: Evidence) -> Verdict | None:
@@ -163,12 +165,8 @@ def _by_recall(e: Evidence) -> Verdict | None:
     if difference is None:
         return None
     if _clearly_better(difference):
-        general = e.kept("general")
-        if general is not None and general.kept.high is not None and general.kept.high < KEPT_HALF:
-            reasons = [_reason("forgets", limit=KEPT_HALF, **_estimate(general.kept)), _versus(difference)]
-            return _verdict(e, "cannot-tell", reasons, [_change("forgets")])
         reasons = [_reason("lora_better", **_pair(e)), _versus(difference), *_burdens(e, "lora")]
-        return _verdict(e, "fine-tune", reasons, [_change("one_seed")])
+        return _too_dear(e, [difference]) or _verdict(e, "fine-tune", reasons, [_change("one_seed")])
     high = difference.estimate.high
     if high is not None and high < 0:
         reasons = [_reason("prompt_better", **_pair(e)), _versus(difference), *_burdens(e, "lora")]
@@ -200,7 +198,8 @@ def _undecided(e: Evidence) -> Verdict:
     """9. The interval holds both that the LoRA is better by the margin and that it is not."""
     difference = e.difference("lora", "prompt")
     reasons = [_reason("undecided", margin=MARGIN, **_pair(e)), *([_versus(difference)] if difference else [])]
-    more = None if e.needed is None else max(1, e.needed - e.examples)
+    # None, too, where there are enough for that: what was seen lies so near the margin that no number can be named.
+    more = e.needed - e.examples if e.needed is not None and e.needed > e.examples else None
     return _verdict(e, "cannot-tell", [*reasons, *_burdens(e, "lora")], [_more(e), _change("one_seed")], more)
 
 
@@ -216,6 +215,15 @@ def _broken(e: Evidence) -> list[Finding]:
     """What the audit says against the recipe that speaks for `lora`."""
     flaws = [f for f in e.audit if f.recipe == e.recipe and f.level in ("warn", "refuse")]
     return [f for f in flaws if f.id not in ABOUT_ROWS]
+
+
+def _too_dear(e: Evidence, gains: Iterable[Difference]) -> Verdict | None:
+    """A gain in recall that is shown to cost half of the general questions: a trade that is the user's to make."""
+    general = e.kept("general")
+    if general is None or general.kept.high is None or general.kept.high >= KEPT_HALF:
+        return None
+    reasons = [_reason("forgets", limit=KEPT_HALF, **_estimate(general.kept)), *map(_versus, gains)]
+    return _verdict(e, "cannot-tell", reasons, [_change("forgets")])
 
 
 def _harmed(e: Evidence) -> bool:
@@ -301,8 +309,10 @@ def _change(key: str, **values: Any) -> Reason:
 def _verdict(
     e: Evidence, choice: Choice, reasons: Iterable[Reason], changes: Iterable[Reason] = (), add: int | None = None
 ) -> Verdict:
-    """The record. That a stand-in was measured is the first thing that could change its verdict."""
-    would_change = (*([_change("own_model")] if e.stand_in else []), *changes)
+    """The record. What was measured in the user's stead, a model or wordings, is the first that could change it."""
+    own = {"own_model": e.stand_in, "own_wordings": e.generated}
+    would_change = (*(_change(key) for key, lacking in own.items() if lacking), *changes)
     return Verdict(
-        choice=choice, stand_in=e.stand_in, reasons=tuple(reasons), would_change=would_change, add_examples=add
-    )
+        choice=choice, stand_in=e.stand_in, generated=e.generated, reasons=tuple(reasons), would_change=would_change,
+        add_examples=add,
+    )  # fmt: skip

@@ -52,12 +52,12 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
 
 
 def verdict_panel(results: Results, t: Texts) -> RenderableType:
-    """The verdict sentence; with a stand-in, what that means stands inside the same frame."""
+    """The verdict sentence; what has to be said beside it stands inside the same frame."""
     lines: list[RenderableType] = [Words(sentences.headline(results.verdict, t), "bold")]
     reasons = sentences.reasons(results.verdict, t)
     if reasons:
         lines.append(Words(reasons[0]))
-    caveat = sentences.stand_in(results.verdict, t)
+    caveat = sentences.reservation(results.verdict, t)
     if caveat:
         lines.append(Words(caveat, "yellow"))
     return Panel(Group(*lines), title=t("cli.verdict.title"), title_align="left", border_style="bold", expand=True)

@@ -50,7 +50,7 @@ def inert(text: str) -> str:
 
 
 def _headline(results: Results, t: Texts) -> str:
-    return " ".join(filter(None, (sentences.headline(results.verdict, t), sentences.stand_in(results.verdict, t))))
+    return " ".join(filter(None, (sentences.headline(results.verdict, t), sentences.reservation(results.verdict, t))))
 
 
 def _verdict(results: Results, t: Texts) -> list[str]:

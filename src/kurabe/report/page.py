@@ -51,7 +51,7 @@ def page(results: Results, t: Texts) -> str:
         results=results,
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
-        stand_in=sentences.stand_in(results.verdict, t),
+        reservation=sentences.reservation(results.verdict, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
         notes=[sentences.sentence(note, t) for note in results.notes],

@@ -23,15 +23,16 @@ _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned 
 
 
 def headline(verdict: Verdict, t: Texts) -> str:
-    """The verdict sentence, without the reservation about a stand-in (`stand_in`)."""
+    """The verdict sentence, without what is said beside it (`reservation`)."""
     if verdict.choice == "cannot-tell" and verdict.add_examples:
         return t("verdict.choice.cannot-tell-add", add=texts.about(verdict.add_examples))
     return t(f"verdict.choice.{verdict.choice}")
 
 
-def stand_in(verdict: Verdict, t: Texts) -> str:
-    """What every verdict of the stand-in says beside it; else nothing."""
-    return t("verdict.stand_in") if verdict.stand_in else ""
+def reservation(verdict: Verdict, t: Texts) -> str:
+    """What stands beside a verdict on the stand-in, and on wordings that rules made; else nothing."""
+    said = [t("verdict.stand_in")] if verdict.stand_in else []
+    return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
 
 
 def sentence(reason: Reason, t: Texts) -> str:
