@@ -29,11 +29,11 @@ _TIME = Pattern(
     r"(?: (?:in the |at )(?P<part>morning|afternoon|evening|night)\b)?)"
     r"|\b(?:12 )?(?P<word>noon|midday|midnight)\b|(?P<word_ja>正午)"
     rf"|(?:(?P<half_ja>{_HALF_OF_DAY})\s?)?(?P<hour_ja>(?<![0-9])(?<![0-9][:.])(?:[01]?[0-9]|2[0-4])|{_NUMBER})時"
-    rf"(?![間期点代給刻差々限折計])(?:\s?(?P<minute_ja>[0-5]?[0-9]|{_NUMBER})分(?![の間])|(?P<thirty_ja>半))?",
+    rf"(?![間期点代給刻差々限折計])(?:\s?(?P<minute_ja>[0-5]?[0-9]|{_NUMBER})分(?!間|の[0-9一二三四五六七八九十])|(?P<thirty_ja>半))?",
     _FLAGS,
 )
 _TO = Pattern(
-    r"\.?[ \t]?(?:-|~|ー|to|until|till|til|through|から|より)[ \t]?"
+    r"\.?[ \t]?(?:-|~|ー|to|until|till|til|through|から|より)[ \t]?(?:翌日?の?)?"
     # "opens at 9 am and closes at 5 pm", "9時に開店し、18時に閉店"
     r"|,?[ ](?:(?:and|until|to)[ ])?(?:(?:we|it|they)[ ])?(?:closes?|closing|until|ends?)(?:[ ]at)?[ ]"
     r"|に?(?:から)?、?\s?(?:開店|開館|開院|開始|オープン|始ま)[^。0-9]{0,12}",

@@ -176,7 +176,7 @@ _SET_PHRASE = Pattern(
 _LABEL_BEFORE = Pattern(
     r"\b(?:option|step|plan|level|room|gate|floor|section|page|chapter|type|class|phase|stage|zone|figure|table|no\.?"
     r"|number|version|article|suite|apartment|unit|building|hall|window|counter|line|track|platform|terminal|aisle"
-    r"|route|bus|tier|desk|priority|windows|ios|android|iphone)\s$|#$",
+    r"|route|bus|year|grade|tier|desk|priority|windows|ios|android|iphone)\s$|#$",
     _FLAGS,
 )
 _LIST_MARK = Pattern(r"[.):]\s|[.)](?=[^0-9\s])")

@@ -138,6 +138,8 @@ _YEAR_ALONE_JA = Pattern(
     r"(?![間度目生代]|以内|以上)"
 )
 _EACH_MONTH_JA = Pattern(rf"(?:毎月|今月|来月|先月|翌々?月|前月|当月)の?\s?{_N}日{_NO_LENGTH}")
+_DAY_JA = Pattern(rf"{_N}日{_NO_LENGTH}")
+_MORE_DAYS_JA = Pattern(rf"(?:[・、と]\s?{_N}日{_NO_LENGTH}){{1,6}}")  # 毎月10日・20日・30日
 
 
 def _number(run: str | None) -> int | None:
@@ -165,8 +167,10 @@ def _in_japanese(text: str) -> Iterator[Span]:
     for match in _YEAR_ALONE_JA.finditer(text):
         yield from _span(match, _date(_year(match.group(1), match.group(2) or match.group(3)), None, None))
     for match in _EACH_MONTH_JA.finditer(text):
-        day_number = _number(match.group(1))
-        yield from _span(match, f"---{day_number:02d}" if day_number and day_number <= 31 else None)
+        more = _MORE_DAYS_JA.match(text, match.end())
+        for day in (match, *(_DAY_JA.finditer(text, *more.span()) if more else ())):
+            number = _number(day.group(1))
+            yield from _span(day, f"---{number:02d}" if number and number <= 31 else None)
 
 
 # --- days of the week ------------------------------------------------------------------------------------------
@@ -182,6 +186,9 @@ _DAYS_JA = "月火水木金土日"
 _WEEKDAY_JA = Pattern(rf"([{_DAYS_JA}])曜日?")
 _DAY_RANGE_JA = Pattern(
     rf"(?<![\u4e00-\u9fffかヶカヵケ0-9])([{_DAYS_JA}])(?:曜日?)?{_TO_JA}([{_DAYS_JA}])(?:曜日?)?(?![間本時々])"
+)
+_DAY_LIST_JA = Pattern(
+    rf"(?:(?<![\u4e00-\u9fff])|(?<=毎週))[{_DAYS_JA}](?:・[{_DAYS_JA}]){{1,6}}(?:(?=曜)|(?![\u4e00-\u9fff]))"
 )
 _WEEK_PART_JA = Pattern(r"(?:(?<!翌)(平日)|週末|土(?:曜日?)?[・、と]?日(?:曜日?)?(?![本々]))(?:祝日?)?")
 
@@ -203,6 +210,9 @@ def _weekdays(text: str) -> Iterator[Span]:
 def _japanese_weekdays(text: str) -> Iterator[Span]:
     for match in _WEEKDAY_JA.finditer(text):
         yield Span("date", _DAYS[_DAYS_JA.index(match.group(1))], *match.span())
+    for match in _DAY_LIST_JA.finditer(text):
+        for at in range(*match.span(), 2):
+            yield Span("date", _DAYS[_DAYS_JA.index(text[at])], at, at + 1)
     for match in _DAY_RANGE_JA.finditer(text):
         first, last = (_DAYS[_DAYS_JA.index(name)] for name in match.groups())
         yield Span("date", f"{first}-{last}", *match.span())

@@ -35,7 +35,7 @@ class Pattern:
         return self.compiled.search
 
     @cached_property
-    def finditer(self) -> Callable[[str], Iterator[re.Match[str]]]:
+    def finditer(self) -> Callable[..., Iterator[re.Match[str]]]:
         return self.compiled.finditer
 
     @cached_property
