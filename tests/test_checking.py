@@ -59,7 +59,14 @@ def test_the_counts_are_those_of_a_run(tmp_path: Path) -> None:
         role: n for role in ("trained", "check", "held_out") if (n := sum(w.role == role for w in wordings))
     }
     assert sum(report.generated.values()) == sum(w.generated for w in wordings) > 0
-    assert report.notes == prepared.notes and report.shown == prepared.examples
+    assert report.notes[:-1] == prepared.notes and report.shown == prepared.examples
+
+
+def test_too_few_examples_for_a_verdict_are_told_before_the_run(tmp_path: Path) -> None:
+    few = check(save(tmp_path, GOOD)).notes[-1]
+    assert (few.key, few.values) == ("data.note.few", {"examples": 2, "minimum": 8})
+    enough = [{"question": f"What does item number {i} cost?", "answer": f"It costs ${i}."} for i in range(1, 9)]
+    assert "data.note.few" not in [note.key for note in check(save(tmp_path, enough)).notes]
 
 
 def test_a_bad_file_is_reported_and_not_raised(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from kurabe.dataset import Contradiction, Reading, merge, no_row_left
 from kurabe.rows import Problem
 from kurabe.schema import Example, Message, Reason, Record
 from kurabe.splits import Pair
+from kurabe.verdict import MIN_EXAMPLES
 
 MOST_LOOKED_AT = 5_000  # examples whose wordings are compared and generated; the rows behind them are read and counted
 _SHOWN = 20
@@ -94,6 +95,9 @@ def check(
         prepared, notes = splits.prepare(examples, reading.language, seed=0)
     if reading.examples > len(examples):
         notes += (Reason(key="data.note.first-only", values={"examples": len(examples), "all": reading.examples}),)
+    measurable = sum(bool(example.facts and example.texts("held_out")) for example in prepared)
+    if measurable < MIN_EXAMPLES:
+        notes += (Reason(key="data.note.few", values={"examples": measurable, "minimum": MIN_EXAMPLES}),)
     roles = Counter(wording.role for example in prepared for wording in example.wordings)
     made = Counter(wording.role for example in prepared for wording in example.wordings if wording.generated)
     return CheckReport(
@@ -101,7 +105,7 @@ def check(
         language=reading.language, sha256=reading.file.sha256,
         ok=refusal is None, refusal=refusal.what if refusal else "",
         rows=reading.rows, skipped=reading.refused + len(reading.contradicting), examples=reading.examples,
-        measurable=sum(bool(example.facts and example.texts("held_out")) for example in prepared),
+        measurable=measurable,
         repeated=reading.repeated, facts=dict(tally.facts), without_facts=tally.without_facts,
         wordings=dict(roles), generated=dict(made),
         trained_only=tuple(example.id for example in prepared if not example.texts("held_out")),
