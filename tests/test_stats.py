@@ -146,3 +146,15 @@ def test_calibration_the_cluster_bootstrap_holds_five_percent_where_the_row_test
     assert false_alarms / simulations <= 0.10
     assert naive_alarms / simulations >= 0.20
     assert covered / simulations >= 0.90
+
+
+@pytest.mark.parametrize("n", [8, 10])
+def test_calibration_holds_with_the_fewest_examples_that_get_a_verdict(n: int) -> None:
+    """The same arm twice, half of the examples wholly won or wholly lost: nothing smooth to resample from."""
+    rng, alarms, simulations = numpy.random.default_rng(n), 0, 200
+    for number in range(simulations):
+        gains = rng.choice([-1, 0, 1], n, p=[0.25, 0.5, 0.25])
+        first = clusters(*[(5 + 5 * int(gain), 10) for gain in gains])
+        estimate = stats.difference(first, same(5, 10, n), number)
+        alarms += not (estimate.low or 0) <= 0 <= (estimate.high or 0)
+    assert alarms / simulations <= 0.10

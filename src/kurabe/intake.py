@@ -6,6 +6,7 @@ Knows no model and no run folder. Nothing is asked or trained that is not in wha
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
@@ -16,6 +17,7 @@ from kurabe.errors import DataError, MissingError, SettingsError
 from kurabe.facts import language_of
 from kurabe.schema import Example, Reason, Review, RunRequest
 from kurabe.settings import RunSettings
+from kurabe.wordings import normal
 
 
 def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[RunRequest, tuple[Example, ...]]:
@@ -24,7 +26,7 @@ def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[R
     if isinstance(data, (str, Path)):
         found = dataset.read_examples(data, encoding=settings.encoding, skip_bad=settings.skip_bad)
         examples, language = found.examples, found.language
-        name, form, digest = Path(data).name, found.form, found.sha256
+        name, form, digest = str(data), found.form, found.sha256
         if found.skipped:
             notes.append(Reason(key="audit.note.rows-skipped", values={"rows": found.skipped}))
     else:
@@ -36,7 +38,7 @@ def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[R
     prompt, prompt_notes = _prompt(prepared.examples, language, settings)
     now = datetime.now(timezone.utc)
     request = RunRequest(
-        name=settings.name or runs.new_name(Path(settings.runs), name, now.astimezone()),
+        name=settings.name or runs.new_name(Path(settings.runs), Path(name).name, now.astimezone()),
         created=now.isoformat(timespec="seconds"), data=name, data_sha256=digest, form=form, language=language,
         settings=_with_whole_path(settings).model_dump(mode="json"), prompt=prompt,
         notes=(*notes, *prepared.notes, *prompt_notes),
@@ -60,7 +62,7 @@ def _with_whole_path(settings: RunSettings) -> RunSettings:
     """A run can be resumed from anywhere: a model folder is remembered by its whole path."""
     if settings.model == "tiny":
         return settings
-    return settings.model_copy(update={"model": str(Path(settings.model).expanduser().resolve())})
+    return settings.model_copy(update={"model": str(Path(os.path.expanduser(settings.model)).resolve())})
 
 
 def _prompt(examples: Sequence[Example], language: str, settings: RunSettings) -> tuple[str, list[Reason]]:
@@ -76,7 +78,8 @@ def _prompt(examples: Sequence[Example], language: str, settings: RunSettings) -
         ) from None
     if not text:
         raise SettingsError("The prompt file is empty.", where=str(path), fix="Write the prompt, or leave it out.")
-    held_out = sum(wording in text for example in examples for wording in example.texts("held_out"))
+    shown = normal(text)
+    held_out = sum(normal(wording) in shown for example in examples for wording in example.texts("held_out"))
     note = Reason(key="audit.note.prompt-holds-held-out", values={"wordings": held_out})
     return text, [note] if held_out else []
 
