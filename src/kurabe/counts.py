@@ -55,9 +55,9 @@ _IRREGULAR = _words("people children men women feet")
 _AGE = Pattern(r"[ -]years?[ _-]olds?\b|[ ]years? of age\b|[ ](?:or|and)[ ](?:older|younger)\b|\s?[歳才](?!月)", _FLAGS)
 # Children under 6, ages 7-12, the minimum age is 16: where no unit follows.
 _AGE_BEFORE = Pattern(
-    r"(?:\b(?:aged?|ages|age[ ](?:of|is|limit is))|\b(?:children|kids|adults|seniors|people|visitors|guests|youths|"
-    r"pupils|students|anyone|everyone|those)[ ](?:aged[ ])?(?:under|over|below|above|up to|from|between)"
-    r"(?:[ ]the age of)?):?[ ]$",
+    r"(?:\b(?:aged?|ages|age[ ](?:of|is|limit is))"
+    r"|\b(?:children|kids|adults|seniors|youths|anyone|everyone|those)[ ](?:under|over|below|above|up to|from|between)"
+    r"|\b(?:people|visitors|guests|pupils|students)[ ](?:under|over|below|above)):?[ ]$",
     _FLAGS,
 )
 _UNIT_AFTER = Pattern(r"[ ]?(?:-|to)[ ]?[0-9]{1,3}[ ](?:years?|months?|weeks?)", _FLAGS)  # that is a length of time
