@@ -41,8 +41,9 @@ A settings file is YAML, `name: value` per line. The environment (`KURABE_RETENT
 win over both. An unknown name is an error that names the nearest one.
 """
 RECIPES_ARE = """\
-The rate is carried from the width it was found for to the model's: rate x (width / hidden) ^ 0.781. On models below
-100M parameters `fair` takes rank 8 and alpha 16. Sources: [science.md](science.md).
+The rate is carried from the width it was found for to the model's: rate x (width / hidden) ^ 0.781; that of `origin` to
+narrower models only. On models below 100M parameters `fair` takes rank 8 and alpha 16. Sources:
+[science.md](science.md).
 """
 
 

@@ -38,11 +38,13 @@ class Recipe(Record):
     epochs: int = Field(1, ge=1, description="passes over the samples, at least")
     min_steps: int = Field(0, ge=0, description="optimizer steps, at least: epochs are added until this is reached")
     exposures: int = Field(0, ge=0, description="times each example is seen, at least: epochs are added until then")
-    pad_to: int | None = Field(None, description="every row padded to this length; none: to the longest of its batch")
+    pad_to: int | None = Field(None, description="every row padded to this length; none: packed, without padding")
     loss_on: Literal["answer", "everything"] = Field(
         "answer", description="answer: the answer's tokens and the end token; everything: prompt and padding, too"
     )
-    wordings: int | None = Field(None, description="trained wordings used per example; none: all of them")
+    wordings: int | None = Field(
+        None, description="trained wordings used per example; none: all, fewer of them repeated"
+    )
     clip: float = Field(1.0, gt=0, description="the gradient's norm is cut to this")
 
 
