@@ -111,7 +111,7 @@ def test_the_users_encoding_is_believed_and_checked(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", JAPANESE.encode("euc_jp"))
     with pytest.raises(DataError, match="not in utf-16"):
         read(path, encoding="utf_16_le")
-    for name in ("klingon", "rot13", "base64"):
+    for name in ("klingon", "rot13", "base64", "idna", "undefined"):
         with pytest.raises(SettingsError, match=name):
             read(path, encoding=name)
 
@@ -214,6 +214,10 @@ def test_rows_of_an_array_know_their_lines(tmp_path: Path) -> None:
         ('[\n{"a": 1}\n{"a": 2}]', "3:1"),
         ('[{"a": 1}', "1:10"),
         ('{"data": {"question": "a"}}', "1:1"),
+        ('[{"a": 1}] and more', "1:11"),  # a file cut or joined in the middle
+        ('{"data": [{"a": 1}]', "1:20"),
+        ('{"data": [{"a": 1}], "x": NaN}', "1:27"),
+        ('{"train": [{"a": 1}],\n"test": [{"a": 2}]}', "2:9"),
         ("[" * 100_000, "1:2"),
     ],
 )
@@ -228,6 +232,11 @@ def test_a_huge_array_is_refused_before_it_is_held(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(rows, "MAX_JSON", 10)
     with pytest.raises(DataError, match="too large"):
         read(write(tmp_path / "a.json", json.dumps(TWO)))
+
+
+def test_an_array_may_stand_on_one_line_of_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_LINE", 20)
+    assert [row.fields for row in read(write(tmp_path / "a.json", json.dumps(TWO))) if isinstance(row, Row)] == TWO
 
 
 # --- CSV and Parquet -------------------------------------------------------------------------------------------
@@ -248,6 +257,13 @@ def test_broken_csv_rows_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     found = read(write(tmp_path / "a.csv", text))
     assert [row.fields["question"] for row in found if isinstance(row, Row)] == ["a", "e"]
     assert [(line, key) for line, _, key in reasons(found)] == [(3, "cells"), (4, "not-csv"), (6, "not-csv")]
+
+
+def test_of_two_columns_with_one_name_only_one_may_be_filled(tmp_path: Path) -> None:
+    text = "question,answer,answer\na,1,\nb,,2\nc,3,4\n"
+    found = read(write(tmp_path / "a.csv", text))
+    assert [row.fields["answer"] for row in found if isinstance(row, Row)] == ["1", "2"]
+    assert reasons(found) == [(4, 0, "field-twice")]
 
 
 def test_parquet_rows_and_a_damaged_file(tmp_path: Path) -> None:
@@ -289,6 +305,14 @@ def test_a_pipe_and_a_link_to_one_do_not_hang(tmp_path: Path, linked: bool) -> N
     script = f"from kurabe.rows import RowFile\nRowFile({str(tmp_path / ('link' if linked else 'pipe')) + '.jsonl'!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, encoding="utf-8", timeout=20)
     assert "DataError: This is a device, a pipe or a socket" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_dead_link_is_not_its_own_nearest(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").symlink_to(tmp_path / "gone.jsonl")
+    with pytest.raises(MissingError) as refused:
+        read(tmp_path / "a.jsonl")
+    assert refused.value.fix == "Check the path."
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:

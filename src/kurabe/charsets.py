@@ -41,8 +41,8 @@ def pick(path: Path, head: bytes, wanted: str | None) -> str:
         return marked or "utf-8"
     try:
         known = codecs.lookup(wanted)
-        "".encode(known.name)  # refuses codecs that are not of text, such as base64
-    except LookupError:
+        b"a".decode(known.name, "ignore")  # refuses codecs that are not of text, such as base64 and idna
+    except (LookupError, UnicodeError):
         raise SettingsError(
             f"There is no text encoding {wanted!r}.", where="--encoding", fix="For example: cp932, euc_jp, utf-16."
         ) from None

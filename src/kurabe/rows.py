@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -85,15 +85,16 @@ class RowFile:
 
     # --- text --------------------------------------------------------------------------------------------------
 
-    def _lines(self) -> Iterator[str | None]:
-        """The lines, each with its newline; None for one longer than any row may be."""
+    def _lines(self, longest: int | None = None) -> Iterator[str | None]:
+        """The lines, each with its newline; None for one longer than any row may be (or than `longest`)."""
+        longest = longest or MAX_LINE
         with open(self.path, encoding=self.encoding, newline=None) as file:
-            line = self._piece(file).removeprefix("\ufeff")
+            line = self._piece(file, longest).removeprefix("\ufeff")
             while line:
                 self._update(line)
-                if not line.endswith("\n") and len(line) >= MAX_LINE - 1:
+                if not line.endswith("\n") and len(line) >= longest - 1:
                     while line and not line.endswith("\n"):
-                        line = self._piece(file)
+                        line = self._piece(file, longest)
                         self._update(line)
                     yield None
                 elif line.endswith("\n"):
@@ -101,11 +102,11 @@ class RowFile:
                 else:  # the file's last line
                     self._update("\n")
                     yield line + "\n"
-                line = self._piece(file)
+                line = self._piece(file, longest)
 
-    def _piece(self, file: io.TextIOWrapper) -> str:
+    def _piece(self, file: io.TextIOWrapper, longest: int) -> str:
         try:
-            return file.readline(MAX_LINE)
+            return file.readline(longest)
         except UnicodeDecodeError:
             raise charsets.undecodable(self.path, self.encoding) from None
 
@@ -124,7 +125,7 @@ class RowFile:
     # --- JSON --------------------------------------------------------------------------------------------------
 
     def _json(self) -> Iterator[Row | Problem]:
-        """The objects of one array, which may stand in an object ({"data": [...]}). Nothing behind a fault can be
+        """The objects of one array, which may stand in an object ({"data": [...]}). Nothing around a fault can be
         trusted, so a fault refuses the file and not a row."""
         if self.path.stat().st_size > MAX_JSON:
             raise DataError(
@@ -132,11 +133,10 @@ class RowFile:
                 why=f"An array has to be held in memory; the limit is {MAX_JSON // 2**20} MB.",
                 fix="Save it as JSONL, one object per line: that is streamed.",
             )  # fmt: skip
-        text = "".join(line if line is not None else self._too_long() for line in self._lines()).rstrip()
+        text = "".join(filter(None, self._lines(MAX_JSON + 2))).rstrip()  # most programs write an array on one line
         line, seen, number = 1, 0, 0
         try:
-            start = _array_start(text)
-            for at, value in _elements(text, start):
+            for at, value in _elements(text):
                 line, seen = line + text.count("\n", seen, at), at
                 number = max(line, number + 1)  # no two rows may have one: they are told apart by it
                 column = at - text.rfind("\n", 0, at) if number == line else 0
@@ -150,9 +150,6 @@ class RowFile:
                 "The file is not valid JSON.", where=f"{self.path}:{line}:{column}", why=fault.why,
                 fix="Mend it there. In JSONL, one object per line, a bad row does not hide the ones behind it.",
             ) from None  # fmt: skip
-
-    def _too_long(self) -> NoReturn:
-        raise DataError(f"A line has more than {MAX_LINE:,} characters.", where=str(self.path), fix="Break it up.")
 
     # --- CSV ---------------------------------------------------------------------------------------------------
 
@@ -177,7 +174,16 @@ class RowFile:
             elif len(cells) > len(names):
                 yield refuse("cells", line, cells=len(cells), columns=len(names))
             elif any(cells):
-                yield Row(line, dict(zip(names, cells, strict=False)))
+                fields = list(zip(names, cells, strict=False))
+                filled = [(name, cell) for name, cell in fields if cell]
+                twin = next((name for name, count in Counter(name for name, _ in filled).items() if count > 1), "")
+                if twin:
+                    yield refuse("field-twice", line, field=twin)
+                else:  # of two columns with one name the filled one counts
+                    yield Row(line, dict(fields) | dict(filled))
+
+    def _too_long(self) -> NoReturn:
+        raise DataError(f"A line has more than {MAX_LINE:,} characters.", where=str(self.path), fix="Break it up.")
 
     # --- Parquet -----------------------------------------------------------------------------------------------
 
@@ -270,6 +276,7 @@ def _json_type(value: Any) -> str:
 
 
 _SPACE = re.compile(r"[ \t\n]*")
+_ARRAY_OF_OBJECTS = re.compile(r"\[\s*\{")
 
 
 def _next(text: str, at: int, expected: str) -> int:
@@ -280,25 +287,16 @@ def _next(text: str, at: int, expected: str) -> int:
     return at
 
 
-def _array_start(text: str) -> int:
-    """Where the array of rows begins: at the start, or as the first array of objects in the outermost object."""
+def _elements(text: str) -> Iterator[tuple[int, Any]]:
+    """(place, value) of the rows: the array that the text is, or the one array of objects in the object that it is."""
     at = _next(text, 0, "[{")
-    if text[at] == "[":
-        return at
-    while True:
-        name = _next(text, at + 1, '"')
-        _, end = _decode(text, name)
-        at = _SPACE.match(text, _next(text, end, ":") + 1).end()  # type: ignore[union-attr]
-        if re.compile(r"\[\s*\{").match(text, at):
-            return at
-        _, end = _decode(text, at)
-        at = _next(text, end, ",}")
-        if text[at] == "}":
-            raise _NotJson("not-json", "There is no array of objects in it.", 0)
+    end = yield from (_array if text[at] == "[" else _wrapped)(text, at)
+    if end < len(text):
+        raise _NotJson("not-json", "Something follows where it should end.", end)
 
 
-def _elements(text: str, at: int) -> Iterator[tuple[int, Any]]:
-    """(place, value) of an array's elements."""
+def _array(text: str, at: int) -> Generator[tuple[int, Any], None, int]:
+    """(place, value) of the elements of the array that begins at `at`; where it ends."""
     at = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
     while text[at : at + 1] != "]":
         value, end = _decode(text, at)
@@ -306,6 +304,26 @@ def _elements(text: str, at: int) -> Iterator[tuple[int, Any]]:
         at = _next(text, end, ",]")
         if text[at] == ",":
             at = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
+    return at + 1
+
+
+def _wrapped(text: str, at: int) -> Generator[tuple[int, Any], None, int]:
+    """The same for the object that begins at `at`. Of two arrays of objects nobody knows which one is meant."""
+    found = ""
+    while text[at] != "}":
+        name, end = _decode(text, _next(text, at + 1, '"'))
+        at = _SPACE.match(text, _next(text, end, ":") + 1).end()  # type: ignore[union-attr]
+        if not _ARRAY_OF_OBJECTS.match(text, at):
+            _, end = _decode(text, at)
+        elif found:
+            raise _NotJson("not-json", f"It holds two arrays of objects, {found!r} and {name!r}; keep one.", at)
+        else:
+            found = name
+            end = yield from _array(text, at)
+        at = _next(text, end, ",}")
+    if not found:
+        raise _NotJson("not-json", "There is no array of objects in it.", 0)
+    return at + 1
 
 
 # --- which file it is ------------------------------------------------------------------------------------------
@@ -336,7 +354,8 @@ def _head(path: Path) -> bytes:
 def _nearest(path: Path) -> str:
     """A file beside it whose name is nearly the same."""
     try:
-        names = [p.name for p in itertools.islice(path.parent.iterdir(), 1000) if p.suffix.lower() in FORMATS]
+        there = itertools.islice(path.parent.iterdir(), 1000)
+        names = [p.name for p in there if p.suffix.lower() in FORMATS and p.name != path.name]  # itself: a dead link
     except OSError:
         return "Check the path."
     near = difflib.get_close_matches(path.name, names, n=1)
