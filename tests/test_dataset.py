@@ -192,6 +192,12 @@ def test_an_id_names_one_row(tmp_path: Path) -> None:
 # --- refusals --------------------------------------------------------------------------------------------------
 
 
+def test_a_row_that_is_named_by_its_line_gives_way_to_a_rows_own_name(tmp_path: Path) -> None:
+    one, two, three, four = rows(4)
+    found = read_examples(save(tmp_path, {"id": "row-3"} | one, two, three, {"id": "row-3-2"} | four)).examples
+    assert [example.id for example in found] == ["row-3", "row-2", "row-3-3", "row-3-2"]
+
+
 def test_all_problems_come_at_once_with_their_lines(tmp_path: Path) -> None:
     path = save(
         tmp_path, *rows(2), "{", row("Empty?", ""), '{"question": "NaN?", "answer": NaN}', row("Null?", None), "[]"

@@ -5,9 +5,10 @@ Knows no roles beyond what the file says (`splits.py` gives them) and no model.
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +60,7 @@ def read_examples(path: str | Path, *, encoding: str | None = None, skip_bad: bo
     if not examples:
         raise no_row_left(path)
     return Dataset(
-        examples, reading.form, reading.file.encoding, reading.file.sha256, reading.language,
+        own_names(examples), reading.form, reading.file.encoding, reading.file.sha256, reading.language,
         reading.problems(), reading.refused + len(reading.contradicting),
     )  # fmt: skip
 
@@ -67,6 +68,21 @@ def read_examples(path: str | Path, *, encoding: str | None = None, skip_bad: bo
 def no_row_left(path: str | Path) -> DataError:
     """The refusal of a file of which nothing can be used, not even with bad rows left out."""
     return DataError("No row is left.", where=str(path), fix="Mend the rows; `kurabe check` lists what is wrong.")
+
+
+def own_names(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """The examples, each with an id of its own: one that is named by its line gives way to a row's own name."""
+    taken = Counter(example.id for example in examples)
+    renamed = []
+    for example in examples:
+        name = f"row-{example.line}"
+        if example.id == name and taken[name] > 1:
+            taken[name] -= 1
+            name = next(free for n in itertools.count(2) if not taken[free := f"row-{example.line}-{n}"])
+            taken[name] += 1
+            example = example.model_copy(update={"id": name})
+        renamed.append(example)
+    return tuple(renamed)
 
 
 class Reading:
