@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kurabe import backends, dataset, errors
+from kurabe import backends, dataset, errors, experiment
 from kurabe.cli import COMMANDS, main, screen_language
 from kurabe.cli.demo import packaged
 from kurabe.cli.find import find_run
@@ -283,6 +284,31 @@ def test_a_dry_run_stores_nothing(kurabe: Kurabe, tmp_path: Path) -> None:
     assert plan["answers"] > 0 and plan["steps"] >= 150
 
 
+def test_ctrl_c_before_anything_is_stored_names_no_run(
+    kurabe: Kurabe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: object, **values: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run", stop)
+    ran = kurabe("run", packaged("en"), "--runs", tmp_path)
+    assert ran.code == errors.EXIT_INTERRUPTED and "resume" not in ran.err
+
+
+def test_results_are_shown_where_the_report_cannot_be_written(
+    kurabe: Kurabe, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kurabe.cli.measure.write_report", write_report)
+    monkeypatch.setattr("kurabe.cli.output.render", lambda *args: "")
+    monkeypatch.setattr(os, "replace", full)
+    ran = kurabe("resume", finished)
+    assert ran.code == errors.EXIT_MISSING and "recall" in ran.out
+    assert f"kurabe report {finished} --out" in ran.err
+
+
 def test_ctrl_c_pressed_twice_names_the_command_that_goes_on(
     kurabe: Kurabe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +397,7 @@ def test_ask_answers_with_every_arm_or_the_named_one(kurabe: Kurabe, finished: P
     one = json.loads(kurabe("ask", finished, "How much is it?", "--arm", "base", "--json").out)
     assert [answer["key"]["arm"] for answer in one] == ["base"]
     assert kurabe("ask", finished, "?", "--arm", "ceiling").code == errors.EXIT_USAGE
+    assert kurabe("ask", finished, " ").code == errors.EXIT_USAGE
 
 
 def test_check_shows_what_is_there_and_refuses_what_a_run_would_refuse(kurabe: Kurabe, tmp_path: Path) -> None:
@@ -401,6 +428,23 @@ def test_reworded_rows_are_a_data_file_that_asks_the_same(kurabe: Kurabe, tmp_pa
     assert kurabe("reword", source).out == out.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])
+def test_reworded_rows_and_json_are_exact_in_every_encoding_of_stdout(tmp_path: Path, encoding: str) -> None:
+    row = {"question": "What is “the price” of 商品 é 😀?", "answer": "It’s $3 – ¥500 … 😀"}
+    data = tmp_path / "a.jsonl"
+    data.write_text(json.dumps(row), encoding="utf-8")
+    for command in ("reword", "check"):
+        ran = subprocess.run(
+            [sys.executable, "-m", "kurabe", command, str(data), *(["--json"] if command == "check" else [])],
+            capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": encoding},
+        )  # fmt: skip
+        told = json.loads(ran.stdout.decode(encoding))
+        shown = (
+            told if command == "reword" else told["shown"][0] | {"question": told["shown"][0]["wordings"][0]["text"]}
+        )
+        assert {name: shown[name] for name in row} == row
+
+
 # --- finding and deleting runs ---------------------------------------------------------------------------------
 
 
@@ -411,6 +455,11 @@ def test_a_run_is_found_by_path_by_name_and_as_the_last(finished: Path, tmp_path
     for wanted, runs in (("demo", tmp_path), ("last", tmp_path), ("nonsense", finished.parent), ("..", finished)):
         with pytest.raises(errors.MissingError):
             find_run(wanted, runs)
+
+
+def test_a_name_too_long_for_a_file_is_no_run(finished: Path) -> None:
+    with pytest.raises(errors.MissingError, match="There is no run"):
+        find_run("How much is it? " * 100, finished.parent)
 
 
 @pytest.fixture
@@ -438,6 +487,22 @@ def test_clean_deletes_runs_and_nothing_else(kurabe: Kurabe, mixed: Path) -> Non
     assert len(told["runs"]) == 2 and all(row["deleted"] for row in told["runs"])
     assert sorted(p.name for p in mixed.iterdir()) == ["holiday", "link"]
     assert (mixed.parent / "elsewhere" / "synthetic-en" / "run.json").is_file()
+
+
+def test_a_damaged_run_hides_no_other_and_can_be_deleted(kurabe: Kurabe, mixed: Path) -> None:
+    broken, whole = mixed / "synthetic-en", mixed / "synthetic-ja"
+    (broken / "MANIFEST.json").write_text("?", encoding="utf-8")
+    assert find_run("last", mixed) == whole
+    ran = kurabe("report", "synthetic-en", "--runs", mixed)
+    assert ran.code == errors.EXIT_DATA and "damaged" in ran.err
+    assert kurabe("clean", "synthetic-en", "--runs", mixed, "--yes").code == 0 and not broken.exists()
+
+
+def test_a_run_of_a_newer_kurabe_says_so(kurabe: Kurabe, mixed: Path) -> None:
+    manifest = mixed / "synthetic-en" / "MANIFEST.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": 99}), encoding="utf-8")
+    ran = kurabe("report", "synthetic-en", "--runs", mixed)
+    assert ran.code == errors.EXIT_MISSING and "pip install --upgrade kurabe" in ran.err
 
 
 def test_clean_keeps_a_run_that_is_being_worked_in(kurabe: Kurabe, mixed: Path) -> None:

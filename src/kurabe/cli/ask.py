@@ -25,9 +25,12 @@ def command(
     from kurabe.charts import arm_name
     from kurabe.cli.find import find_run
     from kurabe.cli.screen import hanging, plain
+    from kurabe.errors import SettingsError
     from kurabe.report.answers import absent
     from kurabe.runs import RunFolder
 
+    if not question.strip():
+        raise SettingsError("The question is empty.", fix=f"kurabe ask {run} QUESTION")
     folder = find_run(run, runs)
     info = RunFolder.open(folder).info()
     if info.model.stand_in:

@@ -5,10 +5,12 @@ Knows only whether a folder holds a run, not what is in it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from kurabe.errors import MissingError
-from kurabe.runs import RunFolder
+from kurabe.errors import MissingError, UserError
+from kurabe.runs import REQUEST, RunFolder
+from kurabe.storage import MANIFEST
 
 LAST = "last"
 
@@ -17,9 +19,9 @@ def find_run(run: str, runs: Path) -> Path:
     """The run folder that `run` names, else a `MissingError` that lists what there is."""
     known = run_folders(runs)
     if run == LAST and known:
-        return max(known, key=lambda path: RunFolder.open(path).request().created)
+        return max(known, key=created)
     for path in (Path(run), runs / run):
-        if run != LAST and path.is_dir() and is_run(path):
+        if run != LAST and os.path.isdir(path) and is_run(path):  # the method raises on a name that is too long
             return path
     names = ", ".join(path.name for path in known[-5:])
     raise MissingError(
@@ -38,9 +40,13 @@ def run_folders(runs: Path) -> list[Path]:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a run was begun in this folder."""
+    """Whether a run was begun in this folder; it may be damaged, or written by a newer kurabe."""
+    return (path / MANIFEST).is_file() and (path / REQUEST).is_file()
+
+
+def created(path: Path) -> str:
+    """When the run was begun, "" where that cannot be read: one damaged run must not hide the others."""
     try:
-        RunFolder.open(path)
-    except MissingError:
-        return False
-    return True
+        return RunFolder.open(path).request().created
+    except UserError:
+        return ""

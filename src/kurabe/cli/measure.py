@@ -12,11 +12,12 @@ from pathlib import Path
 import typer
 
 from kurabe import experiment, runs
+from kurabe.cli.find import is_run
 from kurabe.cli.follow import Follower
 from kurabe.cli.output import REPORT, write_report
 from kurabe.cli.screen import Screen
 from kurabe.cli.summary import show_results
-from kurabe.errors import EXIT_CANNOT_TELL, EXIT_GATE, EXIT_OK, InterruptedRun
+from kurabe.errors import EXIT_CANNOT_TELL, EXIT_GATE, EXIT_OK, InterruptedRun, MissingError
 from kurabe.events import Emit
 from kurabe.model import Backend
 from kurabe.schema import Results
@@ -39,6 +40,8 @@ def follow(screen: Screen, folder: Path, work: Callable[[Emit], Results]) -> Res
         with Follower(screen, folder) as listener:
             return work(listener)
     except KeyboardInterrupt:
+        if not is_run(folder):
+            raise InterruptedRun("Stopped before anything was stored.") from None
         raise InterruptedRun(
             "The run was stopped at once; the answers and adapters stored so far are kept.",
             where=str(folder),
@@ -49,12 +52,19 @@ def follow(screen: Screen, folder: Path, work: Callable[[Emit], Results]) -> Res
 def finish(
     screen: Screen, results: Results, folder: Path, *, gate: bool = False, fail_under: float | None = None
 ) -> None:
-    """Store the report, show the results, and end with the exit code that they ask for."""
-    report = write_report(results, folder / REPORT, screen.t.language)
+    """Store the report, show the results, and end with the exit code that they ask for. A full disk costs the report
+    only: the results are stored already, and are shown."""
+    unwritten = None
+    try:
+        write_report(results, folder / REPORT, screen.t.language)
+    except MissingError as error:
+        unwritten = error
     if screen.json:
         screen.data(results)
     else:
-        show_results(screen, results, folder, report)
+        show_results(screen, results, folder, folder / REPORT)
+    if unwritten:
+        raise unwritten
     code = exit_code(results, gate=gate, fail_under=fail_under)
     if code != EXIT_OK:
         raise typer.Exit(code)

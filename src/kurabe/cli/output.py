@@ -5,6 +5,7 @@ Knows no content. What exists is never overwritten, apart from a run's own repor
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -22,8 +23,9 @@ def write_report(results: Results, path: Path, language: str) -> Path:
         whole.write_text(render(results, "html", language), encoding="utf-8")
         os.replace(whole, path)
     except OSError as error:
-        whole.unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
+        with contextlib.suppress(OSError):  # a file system that became read-only removes nothing either
+            whole.unlink(missing_ok=True)
+        raise _unwritable(path, error, f"kurabe report {path.parent} --out FILE") from None
     return path
 
 
@@ -31,17 +33,19 @@ def write_new(path: Path, text: str) -> None:
     """A file that did not exist before, with the bytes of `text`."""
     try:
         with path.open("x", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+            try:
+                stream.write(text)
+                stream.flush()
+            except OSError:  # half a file would stand in the way of the next try
+                path.unlink()
+                raise
     except FileExistsError:
         raise SettingsError(
             "The file exists; nothing is overwritten.", where=str(path), fix="Choose another --out."
         ) from None
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _unwritable(path, error, "Choose a place that you may write to with --out.") from None
 
 
-def _unwritable(path: Path, error: OSError) -> MissingError:
-    return MissingError(
-        "The file cannot be written.", where=str(path), why=error.strerror or str(error),
-        fix="Choose a place that you may write to with --out.",
-    )  # fmt: skip
+def _unwritable(path: Path, error: OSError, fix: str) -> MissingError:
+    return MissingError("The file cannot be written.", where=str(path), why=error.strerror or str(error), fix=fix)

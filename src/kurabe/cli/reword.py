@@ -4,7 +4,6 @@ Knows no rule. What it writes is a data file again: correct a line, and give the
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,17 +23,19 @@ def command(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="settings.skip_bad")] = False,
 ) -> None:
     from kurabe.cli.output import write_new
+    from kurabe.cli.screen import in_unicode
     from kurabe.dataset import read_examples
 
     data = read_examples(file, encoding=encoding, skip_bad=skip_bad)
     rows = list(reworded(data))
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    if out is None:
-        sys.stdout.write(text if not screen.json else "")
-    else:
+    escaped = out is None and not in_unicode()
+    text = "".join(json.dumps(row, ensure_ascii=escaped) + "\n" for row in rows)
+    if out is not None:
         write_new(out, text)
     if screen.json:
         screen.data({"version": 1, "rows": rows})
+    elif out is None:
+        screen.write(text)
     without = [row["id"] for row in rows if not row["held_out"]]
     screen.say(screen.t("cli.reword.made", rows=len(rows)))
     if without:

@@ -31,6 +31,7 @@ _PLAIN = {
 }  # fmt: skip
 PROBLEMS_SHOWN = 20
 LABEL = 12  # width of the labels before a line of talk
+NARROWEST = 20  # characters; some terminals without a size say 0 or 1
 
 
 def plain(text: str) -> str:
@@ -82,8 +83,11 @@ class Screen:
         """The answer as one JSON document."""
         if isinstance(value, Record):
             value = value.model_dump(mode="json")
-        readable = _can(sys.stdout, "比")
-        sys.stdout.write(json_module.dumps(value, ensure_ascii=not readable, indent=2, allow_nan=False) + "\n")
+        self.write(json_module.dumps(value, ensure_ascii=not in_unicode(), indent=2, allow_nan=False) + "\n")
+
+    def write(self, text: str) -> None:
+        """A whole document on stdout, as it is."""
+        sys.stdout.write(text)
         sys.stdout.flush()
 
     def error(self, error: UserError) -> None:
@@ -120,12 +124,13 @@ def _console(stream: IO[str]) -> Console:
     """A console that never fails on a character that its stream does not have, and never reads text as markup."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="kurabe.plainer")
-    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if console.width < NARROWEST:
+        console.width = 80
+    return console
 
 
-def _can(stream: IO[str], text: str) -> bool:
-    try:
-        text.encode(getattr(stream, "encoding", None) or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+def in_unicode() -> bool:
+    """Whether stdout takes every character. In any other encoding JSON has to escape what is not ASCII: a character
+    that is replaced on the way would be another value, or no JSON."""
+    return (getattr(sys.stdout, "encoding", None) or "ascii").lower().startswith("utf")
