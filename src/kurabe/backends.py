@@ -5,6 +5,7 @@ Knows the names of the backends and imports them lazily; what they do is theirs.
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ TINY = "tiny"
 def load(settings: RunSettings) -> Backend:
     """The model that the settings name, verified, loaded and ready to answer."""
     stand_in = settings.model == TINY
-    folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(settings.model).expanduser()
+    folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(os.path.expanduser(settings.model))
     if stand_in and not (folder / "config.json").is_file():
         raise MissingError(
             "The embedded model is not in this installation.", where=str(folder),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import struct
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ class Weights(NamedTuple):
 
 def verify(name: str | Path) -> Weights:
     """The folder `name`, verified. Raises MissingError with what is wrong, where, and how to mend it."""
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if not folder.is_dir():
         _refuse_name(str(name), folder)
     config = _config(folder)

@@ -3,6 +3,7 @@
 Knows no rule about data. Nothing is trained; the model's tokenizer only counts.
 """
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,7 +48,7 @@ def counter(model: str) -> Any:
 
     from kurabe import chat
 
-    return chat.load(Path(str(files("kurabe"))) / "tiny" if model == "tiny" else Path(model).expanduser()).count
+    return chat.load(Path(str(files("kurabe"))) / "tiny" if model == "tiny" else Path(os.path.expanduser(model))).count
 
 
 def show(screen: "Screen", report: "CheckReport", command: str) -> None:
