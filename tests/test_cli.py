@@ -198,6 +198,16 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         main(["doctor"])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_stdout_on_a_full_disk_is_said_in_a_line(option: list[str]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "kurabe", "check", str(packaged("en")), *option]
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert ran.returncode == errors.EXIT_MISSING and "The disk is full." in ran.stderr
+    assert "Traceback" not in ran.stderr and "Exception ignored" not in ran.stderr
+
+
 def test_problems_of_a_file_are_listed_up_to_twenty(kurabe: Kurabe, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text("\n".join(["{}"] * 30), encoding="utf-8")
@@ -267,6 +277,29 @@ def test_every_setting_is_a_flag_of_run_or_belongs_in_a_file() -> None:
 
     flags = inspect.signature(import_module("kurabe.cli.run").command).parameters
     assert set(RunSettings.model_fields) - set(flags) == {"prices"}
+
+
+def test_a_folder_is_no_settings_file(kurabe: Kurabe, tmp_path: Path) -> None:
+    ran = kurabe("run", packaged("en"), "--settings", tmp_path)
+    assert ran.code == errors.EXIT_USAGE and "cannot be read" in ran.err
+
+
+@pytest.mark.parametrize("width", ["0", "1"])
+def test_a_terminal_without_a_width_is_written_to(
+    kurabe: Kurabe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    assert "There are no runs here." in kurabe("clean", "--runs", tmp_path).out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_file_name_that_is_no_text_is_told_and_a_setting_refused(kurabe: Kurabe, tmp_path: Path) -> None:
+    data = tmp_path / os.fsdecode(b"a\xff.jsonl")
+    data.write_bytes(packaged("en").read_bytes())
+    ran = kurabe("run", data, "--runs", tmp_path, "--name", "r", "--retention", 0)
+    assert ran.code == 0 and RunFolder.open(tmp_path / "r").request().data.endswith("a?.jsonl")
+    ran = kurabe("run", data, "--runs", tmp_path / os.fsdecode(b"r\xff"))
+    assert ran.code == errors.EXIT_USAGE and "--runs" in ran.err
 
 
 def test_an_unknown_setting_names_the_nearest(kurabe: Kurabe, tmp_path: Path) -> None:
@@ -503,6 +536,17 @@ def test_a_run_of_a_newer_kurabe_says_so(kurabe: Kurabe, mixed: Path) -> None:
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": 99}), encoding="utf-8")
     ran = kurabe("report", "synthetic-en", "--runs", mixed)
     assert ran.code == errors.EXIT_MISSING and "pip install --upgrade kurabe" in ran.err
+
+
+def test_clean_passes_over_what_may_not_be_deleted(
+    kurabe: Kurabe, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    ran = kurabe("clean", "--runs", mixed, "--yes")
+    assert ran.code == 0 and "Read-only file system" in ran.err and len(list(mixed.iterdir())) == 4
 
 
 def test_clean_keeps_a_run_that_is_being_worked_in(kurabe: Kurabe, mixed: Path) -> None:

@@ -328,6 +328,25 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
         RunFolder.create(tmp_path, "r")
 
 
+@pytest.mark.parametrize(("number", "mended"), [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Make it writable")])
+def test_a_run_that_cannot_be_gone_on_with_says_what_to_do_first(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch, number: int, mended: str
+) -> None:
+    writer.close()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(storage, "Journal", refuse)
+    with pytest.raises(MissingError) as error:
+        RunWriter.resume(writer.path)
+    assert error.value.fix == f"{mended}, then: kurabe resume {writer.path}"
+
+
+def test_a_command_to_copy_has_its_path_quoted() -> None:
+    assert storage.go_on(Path("my runs/a")) == "kurabe resume 'my runs/a'"
+
+
 def test_staging_left_by_a_killed_process_is_swept(writer: RunWriter) -> None:
     writer.close()
     left = writer.path / f"{storage.STAGING}dead"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, scoring, stats, verdict
+from kurabe import cost, scoring, stats, storage, verdict
 from kurabe.errors import StoppedError
 from kurabe.runs import RunFolder
 from kurabe.schema import (
@@ -136,7 +136,7 @@ def analyse(folder: RunFolder) -> Results:
 
 def _unfinished(folder: RunFolder, why: str) -> StoppedError:
     return StoppedError(
-        "The run is not finished.", where=str(folder.path), why=why, fix=f"kurabe resume {folder.path}"
+        "The run is not finished.", where=str(folder.path), why=why, fix=storage.go_on(folder.path)
     )  # fmt: skip
 
 

@@ -234,7 +234,7 @@ def _check_space(folder: RunWriter, info: RunInfo, batches: Sequence[Batch]) -> 
             "The disk has not enough room for the rest of this run.",
             where=str(folder.path),
             why=f"About {needed:,} bytes are needed, {free:,} are free.",
-            fix=f"Free some space, then: kurabe resume {folder.path}",
+            fix=f"Free some space, then: {storage.go_on(folder.path)}",
         )
 
 
@@ -305,7 +305,7 @@ def _load_adapter(folder: RunFolder, backend: Backend, trial: int) -> None:
         raise StoppedError(
             f"The adapter of trial {trial} is not there, or not as it was stored.",
             where=str(folder.path / "adapters"),
-            fix=f"kurabe resume {folder.path}",
+            fix=storage.go_on(folder.path),
         )
     backend.load_adapter(trial, path)
 

@@ -26,7 +26,8 @@ def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[R
     if isinstance(data, (str, Path)):
         found = dataset.read_examples(data, encoding=settings.encoding, skip_bad=settings.skip_bad)
         examples, language = found.examples, found.language
-        name, form, digest = str(data), found.form, found.sha256
+        # A file name may be bytes that no text has; where it is only told, it is told without them.
+        name, form, digest = str(data).encode("utf-8", "replace").decode(), found.form, found.sha256
         if found.skipped:
             notes.append(Reason(key="audit.note.rows-skipped", values={"rows": found.skipped}))
     else:

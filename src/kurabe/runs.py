@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -161,7 +162,7 @@ class RunFolder:
                 f"The run has no {name} yet.",
                 where=str(self.path),
                 why="It was stopped before that was stored, or it is still working.",
-                fix=f"kurabe resume {self.path}",
+                fix=storage.go_on(self.path),
             )
         if not storage.is_intact(self.path, name, entry):
             raise DataError(
@@ -234,7 +235,7 @@ class RunWriter(RunFolder):
             raise SettingsError(
                 "This folder holds something already; old results are never overwritten.",
                 where=str(path),
-                fix=f"Choose another --name; if it is a run, go on with it: kurabe resume {path}",
+                fix=f"Choose another --name; if it is a run, go on with it: {storage.go_on(path)}",
             )
         writer = cls(path)
         if storage.read_manifest(path):  # another process stored its request between our look and our lock
@@ -347,11 +348,15 @@ def _folder_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        begun = os.path.exists(path / storage.MANIFEST)
+        mended = "Free some space" if error.errno in storage.FULL else "Make it writable"
         raise MissingError(
             "The run folder cannot be written.",
             where=str(path),
             why=str(error.strerror or error),
-            fix="Choose a folder that you may write to: --runs FOLDER",
+            fix=f"{mended}, then: {storage.go_on(path)}"
+            if begun
+            else "Choose a folder that you may write to and that has room: --runs FOLDER",
         ) from error
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -111,6 +112,13 @@ def parse(values: Mapping[str, Any], where: str, places: Mapping[str, str] | Non
 
     `places` says where each one comes from, `where` the place of those that it does not name.
     """
+    for name, value in values.items():
+        if isinstance(value, str) and not value.isprintable() and re.search("[\ud800-\udfff]", value):
+            place = (places or {}).get(name, where)
+            raise SettingsError(
+                f"The setting {name!r} is no text.", where=place, why="It has bytes that are not UTF-8.",
+                fix="Rename that file or folder.",
+            )  # fmt: skip
     try:
         return RunSettings.model_validate(dict(values))
     except ValidationError as error:
@@ -141,6 +149,13 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError("The settings file does not exist.", where=str(path), fix="Check the path.") from None
+    except OSError as error:
+        raise SettingsError(
+            "The settings file cannot be read.",
+            where=str(path),
+            why=error.strerror or str(error),
+            fix="Check the path.",
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(
             "The settings file is not YAML.", where=str(path), why=" ".join(str(error).split()), fix=_EXAMPLE

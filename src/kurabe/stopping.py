@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from kurabe.errors import InterruptedRun, TerminatedRun
+from kurabe.storage import go_on
 
 
 class Stop:
@@ -48,5 +49,5 @@ class Stop:
         raise kind(
             "The run was stopped; everything done so far is stored.",
             where=str(self._folder),
-            fix=f"kurabe resume {self._folder}",
+            fix=go_on(self._folder),
         )

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import uuid
@@ -25,7 +26,7 @@ from kurabe.errors import BusyError, DataError, MissingError, StoppedError
 
 MANIFEST, LOCK, HOLDER, STAGING = "MANIFEST.json", "lock", "holder.json", ".staging-"
 FORMAT_VERSION = 1
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
 
 
 def dumps(value: Any) -> bytes:
@@ -147,14 +148,14 @@ def stops_on_disk_errors(path: Path, needed: int = 0) -> Iterator[None]:
         if number is None:
             raise
         folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
-        full = number in _FULL
+        full = number in FULL
         raise StoppedError(
             f"{'The disk is full' if full else 'The run folder cannot be written'}; everything stored before is kept.",
             where=str(path),
             why=f"{os.strerror(number)}: at least {max(needed, 1):,} bytes are needed, {free_space(folder):,} are free."
             if full
             else f"{os.strerror(number)}.",
-            fix=f"{'Free some space' if full else 'Make it writable again'}, then: kurabe resume {_run_of(path)}",
+            fix=f"{'Free some space' if full else 'Make it writable again'}, then: {go_on(_run_of(path))}",
         ) from error
 
 
@@ -162,6 +163,11 @@ def _error_number(error: Exception) -> int | None:
     """The system's error in an exception of a Rust library, which tells it in its text only."""
     found = re.search(r"\(os error (\d+)\)", str(error))
     return int(found[1]) if found else None
+
+
+def go_on(run: Path) -> str:
+    """The command that goes on with a run, to be copied."""
+    return f"kurabe resume {shlex.quote(str(run))}"
 
 
 def _run_of(path: Path) -> Path:

@@ -5,7 +5,9 @@ Knows no command's work. A command's file imports what its work needs when it ru
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -100,7 +102,7 @@ def on_screen(function: Callable[..., None], t: Texts) -> Callable[..., None]:
 
     def call(**values: Any) -> None:
         from kurabe.cli.screen import Screen
-        from kurabe.errors import UserError
+        from kurabe.errors import MissingError, UserError
 
         screen = Screen(t, **{name: values.pop(name) for name in ("json", "quiet")})
         values.pop("lang")  # `main` has read it
@@ -109,6 +111,14 @@ def on_screen(function: Callable[..., None], t: Texts) -> Callable[..., None]:
         except UserError as error:
             screen.error(error)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            # What is stored says so itself; this is stdout, on its way to a file. The rest of it is not tried again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            screen.json = False
+            screen.error(MissingError("The disk is full.", where=error.filename or "stdout", fix="Free some space."))
+            raise typer.Exit(MissingError.exit_code) from None
 
     _, *own = inspect.signature(function).parameters.values()
     shared = [

@@ -54,14 +54,17 @@ def agreed(screen: "Screen", question: str) -> bool:
 
 
 def delete(folder: Path, screen: "Screen") -> bool:
-    """Delete one run; one that is being worked in stays."""
+    """Delete one run; one that is being worked in stays, and so does one that may not be deleted."""
     from kurabe.errors import BusyError
     from kurabe.storage import FolderLock
 
     try:
         FolderLock(folder).release()
+        shutil.rmtree(folder)
     except BusyError as error:
         screen.say(f"{error.what} {error.where}", style="yellow")
         return False
-    shutil.rmtree(folder)
+    except OSError as error:  # a medium or a folder that may only be read
+        screen.say(f"{error.strerror}: {folder}", style="yellow")
+        return False
     return True

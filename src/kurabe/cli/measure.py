@@ -22,6 +22,7 @@ from kurabe.events import Emit
 from kurabe.model import Backend
 from kurabe.schema import Results
 from kurabe.settings import RunSettings
+from kurabe.storage import go_on
 
 CHOSEN_ARM = {"prompt": "prompt", "fine-tune": "lora", "both": "lora+prompt", "retrieve": "ceiling"}
 
@@ -45,7 +46,7 @@ def follow(screen: Screen, folder: Path, work: Callable[[Emit], Results]) -> Res
         raise InterruptedRun(
             "The run was stopped at once; the answers and adapters stored so far are kept.",
             where=str(folder),
-            fix=f"kurabe resume {folder}",
+            fix=go_on(folder),
         ) from None
 
 

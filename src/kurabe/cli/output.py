@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from pathlib import Path
 
 from kurabe.errors import MissingError, SettingsError
@@ -25,7 +26,7 @@ def write_report(results: Results, path: Path, language: str) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):  # a file system that became read-only removes nothing either
             whole.unlink(missing_ok=True)
-        raise _unwritable(path, error, f"kurabe report {path.parent} --out FILE") from None
+        raise _unwritable(path, error, f"kurabe report {shlex.quote(str(path.parent))} --out FILE") from None
     return path
 
 
