@@ -146,6 +146,12 @@ def test_retention_of_a_handful_of_questions_is_no_evidence_of_harm() -> None:
     assert decide(evidence(0.95, 0.95, -0.28, 0.28, **few)).choice == "cannot-tell"
 
 
+def test_forgetting_comes_with_the_recalls_and_with_what_else_was_lost() -> None:
+    lost = {"retention": (kept("general", 0.1, 0.3), kept("reading", 0.2, 0.4))}
+    result = decide(evidence(0.5, 0.9, 0.2, 0.6, **lost))
+    assert keys(result) == ["forgets", "recalls", "difference", "lost_reading"]
+
+
 def test_costs_of_tuning_are_named_beside_a_gain() -> None:
     arms = (arm("prompt", 0.5), arm("lora", 0.9, extra=1.2))
     result = decide(evidence(0.5, 0.9, 0.2, 0.6, arms=arms, **HARM))

@@ -222,7 +222,8 @@ def _too_dear(e: Evidence, gains: Iterable[Difference]) -> Verdict | None:
     general = e.kept("general")
     if general is None or general.kept.high is None or general.kept.high >= KEPT_HALF:
         return None
-    reasons = [_reason("forgets", limit=KEPT_HALF, **_estimate(general.kept)), *map(_versus, gains)]
+    forgets = _reason("forgets", limit=KEPT_HALF, **_estimate(general.kept))
+    reasons = [forgets, *_recalls(e), *map(_versus, gains), *_retained(e, ["reading"])]
     return _verdict(e, "cannot-tell", reasons, [_change("forgets")])
 
 
@@ -250,10 +251,10 @@ def _burdens(e: Evidence, label: str) -> list[Reason]:
     return reasons
 
 
-def _retained(e: Evidence) -> list[Reason]:
+def _retained(e: Evidence, probes: Iterable[str] = ("general", "reading")) -> list[Reason]:
     """What tuning kept and what it lost; said with every verdict, because it holds whatever the recall is."""
     reasons = []
-    for probe in ("general", "reading"):
+    for probe in probes:
         retention = e.kept(probe)
         if retention is not None:
             lost = retention.kept.high is not None and retention.kept.high < KEPT
