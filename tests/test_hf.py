@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import write_model, write_tokenizer
 
 from kurabe import backends, provenance, recipes
 from kurabe.engine import Engine, Row
@@ -228,6 +229,13 @@ def test_weights_that_do_not_fill_the_model_are_refused(
     with pytest.raises(MissingError) as caught:
         backends.load(settings(folder))
     assert caught.value.fix
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    write_model(tmp_path, vocab_size=300)
+    with pytest.raises(MissingError, match="does not belong"):
+        backends.load(settings(tmp_path))
 
 
 def test_the_embedded_model_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class HFBackend:
 
     def __init__(self, weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> None:
         self.chat = chat.load(weights.path)
+        _check_vocabulary(self.chat, weights)
         model = _load(weights).to(device).eval()
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
@@ -118,6 +119,19 @@ class HFBackend:
     def load_adapter(self, trial: int, folder: Path) -> None:
         """Load an adapter that `save_adapter` or PEFT wrote and answer with it as `trial`."""
         self.stack.load(trial, folder, self.info.sha256)
+
+
+def _check_vocabulary(tokens: chat.Chat, weights: hub.Weights) -> None:
+    """Another model's tokenizer would name tokens that these weights don't have. Added tokens that the template never
+    writes may lie behind the weights: published models have some."""
+    asked = [Message(role="user", content="a"), Message(role="assistant", content="b")]
+    highest = max(tokens.tokenizer.get_vocab_size(with_added_tokens=False) - 1, *tokens.sample(asked).ids)
+    if highest >= weights.config["vocab_size"]:
+        raise MissingError(
+            "The tokenizer does not belong to these weights.", where=str(weights.path / "tokenizer.json"),
+            why=f"It makes tokens up to {highest:,}; the weights know {weights.config['vocab_size']:,}.",
+            fix="Copy tokenizer.json and the weights from the same model.",
+        )  # fmt: skip
 
 
 def _load(weights: hub.Weights) -> Any:
