@@ -131,7 +131,7 @@ hold. *Right* counts expected values (for the declines and the general questions
 {missed(scores)}
 
 Reading: twelve facts in the system prompt, one asked, the answer holds one value. Several values: the answer holds two
-to six. The example shop's wordings are the held-out ones of `examples/`.
+to six. The example shop's wordings are the held-out ones of `examples/`. The targets are for English.
 
 ## How it was made
 
@@ -145,8 +145,8 @@ Hash of all training batches in order: `{last["corpus"]}`.
 
 {phase_table(plan)}
 
-One prompt serves several independent questions: a row holds a prefix and its branches under a block mask, with
-positions that restart, and gives exactly the logits of separate rows (`tests/test_tiny.py`).
+One prompt serves several independent questions: a batch holds trees, a prefix and its branches, with positions that
+restart; it is attended to tree by tree and gives exactly the logits of separate rows (`tests/test_tiny.py`).
 
 {notes}
 ## The curve

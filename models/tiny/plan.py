@@ -15,9 +15,9 @@ PLAN = Plan(
         Phase("short", 1000, Mix(rows=((1, 1, 0.15), (2, 4, 0.45), (5, 8, 0.4)), copying=0.1, japanese=0.25)),
         Phase(
             "full",
-            5400,
+            4600,
             Mix(rows=((1, 1, 0.08), (2, 5, 0.2), (6, 12, 0.57), (13, 20, 0.15)), japanese=0.25),
-            decay_steps=2000,
+            decay_steps=1600,
         ),
     ),
 )
