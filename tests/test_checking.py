@@ -117,8 +117,17 @@ def test_of_a_large_file_the_first_examples_are_looked_at_and_all_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checking, "MOST_LOOKED_AT", 3)
-    report = check(save(tmp_path, [{"question": f"What does item {i} cost?", "answer": f"${i}"} for i in range(1, 11)]))
+    path = save(tmp_path, [{"question": f"What does item {i} cost?", "answer": f"${i}"} for i in range(1, 11)])
+    counted: list[str] = []
+
+    def count(messages: Sequence[Message]) -> int:
+        counted.append(messages[-1].content)
+        return len(counted)
+
+    report = check(path, count=count)
     assert report.examples == 10 and report.facts == {"money": 10}
+    assert counted == ["$1", "$2", "$3"] and report.tokens and report.tokens.longest_line == 3
+    assert report.answer_length and report.answer_length.longest_line == 10
     assert len(report.shown) == report.measurable == 3
     assert {"examples": 3, "all": 10} in [note.values for note in report.notes]
 

@@ -18,7 +18,9 @@ from kurabe.schema import Example, Message, Reason, Record
 from kurabe.splits import Pair
 from kurabe.verdict import MIN_EXAMPLES
 
-MOST_LOOKED_AT = 5_000  # examples whose wordings are compared and generated; the rows behind them are read and counted
+# Examples whose wordings are compared and generated and whose tokens are counted; the rows behind them are read, and
+# their values and characters counted.
+MOST_LOOKED_AT = 5_000
 _SHOWN = 20
 
 
@@ -80,6 +82,7 @@ def check(
         elif not first:
             tally.add(example)
             if len(kept) < MOST_LOOKED_AT:
+                tally.add_tokens(example)
                 kept[example.line] = example
     refusal = reading.refusal(skip_bad)
     if refusal and reading.rows == 0:
@@ -129,6 +132,9 @@ class _Tally:
         self.without_facts += not example.facts
         self.questions.add(len(example.question), example.line)
         self.answers.add(len(example.answer), example.line)
+
+    def add_tokens(self, example: Example) -> None:
+        """Rendering a chat template under its time limit costs twice what all the rest of a row does."""
         if self._count:
             asked = Message(role="user", content=example.question)
             answered = Message(role="assistant", content=example.answer)
