@@ -38,7 +38,8 @@ def page() -> str:
 
 SETTINGS = """\
 A settings file is YAML, `name: value` per line. The environment (`KURABE_RETENTION=20`) wins over the file, and flags
-win over both. An unknown name is an error that names the nearest one.
+win over both. An unknown name is an error that names the nearest one, in the environment too (`KURABE_LANG` is no
+setting: it is the language of the screen).
 """
 RECIPES_ARE = """\
 The rate is carried from the width it was found for to the model's: rate x (width / hidden) ^ 0.781; that of `origin` to

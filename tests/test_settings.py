@@ -32,6 +32,19 @@ def test_a_refused_value_names_the_place_it_came_from(tmp_path: Path) -> None:
     assert refused(tmp_path, "retention: 3", {"KURABE_RETENTION": "3"}, max_new_tokens="x").where == "--max-new-tokens"
 
 
+def test_an_unknown_variable_is_refused_and_the_language_of_the_screen_is_none() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(environment={"KURABE_RETENTIONS": "3"})
+    assert (error.value.where, error.value.fix) == ("KURABE_RETENTIONS", "Use 'retention'.")
+    assert load_settings(environment={"KURABE_LANG": "ja", "HOME": "/"}) == load_settings(environment={})
+
+
+def test_prices_in_the_environment_are_sent_to_the_settings_file() -> None:
+    with pytest.raises(SettingsError, match="prices") as error:
+        load_settings(environment={"KURABE_PRICES": "{input_per_million: 1}"})
+    assert error.value.where == "KURABE_PRICES" and "in a settings file only" in (error.value.fix or "")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("retentoin: 3", "Use 'retention'."), ("retention: x", "the default is 60"), ("prices: {currency: 3}", "currency"),

@@ -21,6 +21,7 @@ from kurabe.schema import Record
 ARM_NAMES = ("base", "prompt", "lora", "lora+prompt", "ceiling")
 RECIPE_NAMES = ("fair", "origin")
 ENVIRONMENT_PREFIX = "KURABE_"
+_NO_SETTINGS = ("KURABE_LANG",)  # variables of the screen, read by `texts`
 _EXAMPLE = "Write one setting per line, as `retention: 20`; docs/commands.md lists them."
 
 
@@ -51,7 +52,7 @@ class RunSettings(Record):
     encoding: str | None = Field(None, description="encoding of the data file, where it is not UTF-8")
     skip_bad: bool = Field(False, description="leave out refused rows (they are counted in the report)")
     questions_per_day: int | None = Field(None, ge=1, description="your volume, for the cost of each arm")
-    prices: Prices = Field(Prices(), description="price table for the cost of each arm")
+    prices: Prices = Field(Prices(), description="price table for the cost of each arm; in a settings file only")
 
     @field_validator("arms", "recipes", mode="before")
     @classmethod
@@ -97,10 +98,10 @@ def load_settings(
     merged: dict[str, Any] = dict(_read_yaml(path)) if path else {}
     places = dict.fromkeys(merged, str(path))
     environment = os.environ if environment is None else environment
-    for name in RunSettings.model_fields:
-        variable = ENVIRONMENT_PREFIX + name.upper()
-        if variable in environment:
-            merged[name], places[name] = environment[variable], variable
+    for variable, value in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _NO_SETTINGS:
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            merged[name], places[name] = value, variable
     for name, value in (flags or {}).items():
         if value is not None:
             merged[name], places[name] = value, "--" + name.replace("_", "-")
