@@ -20,7 +20,7 @@ from kurabe import analysis, report
 from kurabe.report import answers, page, sentences, sheet
 from kurabe.report.markdown import inert
 from kurabe.schema import ArmAnswer, Fact, Outcome, QuestionResult, Results
-from kurabe.settings import RunSettings, parse
+from kurabe.settings import Prices, RunSettings, load_settings, parse
 from kurabe.texts import LANGUAGES, Texts
 from kurabe.verdict import decide
 
@@ -406,3 +406,13 @@ def test_the_command_repeats_the_settings(results: Results) -> None:
             assert name in known, here
             values[name] = True if following.startswith("--") else following.strip("'")
     assert parse(values, "test") == changed
+
+
+def test_the_command_names_a_file_for_prices_and_says_what_it_holds(results: Results, tmp_path: Path) -> None:
+    priced = RunSettings(seed=3, prices=Prices(input_per_million=0.15, currency="€ #1\n"))
+    command = sentences.command(results.model_copy(update={"settings": priced.model_dump(mode="json")}))
+    words, _, held = command.partition("  # prices.yaml: ")
+    assert words == "kurabe run support-en.jsonl --seed 3 --settings prices.yaml" and "\n" not in command
+    path = tmp_path / "prices.yaml"
+    path.write_text(held, encoding="utf-8")
+    assert load_settings(path, environment={}, flags={"seed": 3}) == priced

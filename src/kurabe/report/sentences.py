@@ -5,6 +5,7 @@ Knows no layout. The terminal and the report say the same words because both ask
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -62,7 +63,10 @@ def finding(found: Finding, t: Texts) -> tuple[str, str]:
 
 
 def command(results: Results) -> str:
-    """The command that repeats the run: its file and every setting that differs from the default."""
+    """The command that repeats the run: its file and every setting that differs from the default.
+
+    Prices have no flag; what their settings file holds stands behind the command as a comment.
+    """
     defaults = RunSettings().model_dump(mode="json")
     words = ["kurabe", "run", results.data or "FILE"]
     for name, value in results.settings.items():
@@ -73,7 +77,11 @@ def command(results: Results) -> str:
             words.append(flag)
         else:
             words += [flag, ",".join(value) if isinstance(value, list) else str(value)]
-    return shlex.join(words)
+    prices = results.settings.get("prices", defaults["prices"])
+    if prices == defaults["prices"]:
+        return shlex.join(words)
+    held = json.dumps({"prices": prices}, ensure_ascii=False)  # JSON is YAML
+    return f"{shlex.join([*words, '--settings', 'prices.yaml'])}  # prices.yaml: {held}"
 
 
 def _written(name: str, value: Any) -> Any:
