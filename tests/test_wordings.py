@@ -32,6 +32,12 @@ ENGLISH = {
     "Do I need to bring my insurance card?": "bring my insurance card",
     "Do I need a referral?": "I need a referral",
     "Do you ship to other countries?": "you ship to other countries",
+    "Do you give a discount for groups?": "whether you give a discount for groups",
+    "Do you send reminders?": "whether you send reminders",
+    "Do you help with luggage?": "whether you help with luggage",
+    "Do you have a car park?": "whether you have a car park",
+    "Does the clinic give flu shots?": "whether the clinic gives flu shots",
+    "Are there lockers at the entrance?": "whether there are lockers at the entrance",
     "Which payment methods do you accept?": "which payment methods you accept",
     "When is the museum open on Sundays?": "when the museum is open on Sundays",
     "What time does the last tour start?": "what time the last tour starts",
@@ -100,6 +106,8 @@ What is the museum doing for children?
 What is the clinic charging for a visit?
 What is the fee if I come late, and when is it due?
 Could you send me a brochure?
+Can you give me a discount?
+Do you not ship abroad?
 Would you let me pay later?
 Why don't you answer?
 What is best?

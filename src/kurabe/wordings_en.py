@@ -23,7 +23,7 @@ _PRONOUN = r"(?:I|we|you|they|he|she|it|one)"
 _VERB = (
     r"(?:take|cost|open|close|start|begin|end|finish|last|work|include|cover|apply|need|have|offer|arrive|come|leave|"
     r"depart|accept|contain|expire|go|require|allow|happen|sell|provide|serve|deliver|become|look|mean|enter|pay|get|bring|"
-    r"use|join|eat|receive|buy|attend|participate|borrow|apply)"
+    r"use|join|eat|receive|buy|attend|participate|borrow|apply|give|send|speak|teach|lend)"
 )
 # Predicates that end a noun phrase in "is <phrase> <predicate>".
 _PREDICATE = (
@@ -206,11 +206,16 @@ def _head(match: re.Match[str]) -> str:
     return word[0].lower() + word[1:] if word else "whether"
 
 
+_REQUESTED = r"(?:please|tell|explain|describe|list|help|show|send|give|let)\b"
+
+
 def _with_pronoun(match: re.Match[str]) -> str:
     """can I park -> I can park; do you ship -> you ship; does it take -> it takes."""
     aux, subject, rest = match["aux"].lower(), match["subj"].lower(), match["rest"]
-    if subject == "you" and re.match(r"(?:please|tell|explain|describe|list|help|show|send|give|let)\b", rest):
-        return ""  # a request, not a question
+    if subject == "you" and re.match(_REQUESTED if aux != "do" else r"please\b", rest):
+        return ""  # can you give me a brochure: a request, not a question; do you give discounts: a question
+    if aux in {"do", "does"} and re.match(r"not\b", rest):
+        return ""  # "whether you not ship" is no English
     if aux == "does":
         verb, _, tail = rest.partition(" ")
         return f"{_head(match)} {subject} {_third(verb)} {tail}".strip()
