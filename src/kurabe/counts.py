@@ -43,7 +43,7 @@ _NOT_COUNTED = _words(
     "steps ways reasons tips things rules parts facts questions costs takes gets includes has is was does means starts "
     "ends opens closes comes goes gives allows ships arrives expires applies covers offers needs requires runs lasts "
     "stays works contains adds makes leaves lets as its this thus plus yes us versus always sometimes less across "
-    "perhaps besides towards afterwards ones ms hours days weeks months years minutes seconds"
+    "pays saves receives perhaps besides towards afterwards ones ms hours days weeks months years minutes seconds"
 )
 _FUNCTION_WORDS = _words(
     "a an the of in on at to for and or with by per from is are was were be been has have had does do did will would "
@@ -58,6 +58,12 @@ _AGE_BEFORE = Pattern(
     r"(?:\b(?:aged?|ages|age[ ](?:of|is|limit is))"
     r"|\b(?:children|kids|adults|seniors|youths|anyone|everyone|those)[ ](?:under|over|below|above|up to|from|between)"
     r"|\b(?:people|visitors|guests|pupils|students)[ ](?:under|over|below|above)):?[ ]$",
+    _FLAGS,
+)
+# Groups of six or more, a party of 8: people and things that come together are counted without their noun.
+_GROUP_BEFORE = Pattern(
+    r"\b(?:groups?|part(?:y|ies)|teams?|families|classes|packs?|box(?:es)?|sets?|bundles?) of "
+    r"(?:about |around |at least |more than |over |up to |between )?$",
     _FLAGS,
 )
 _UNIT_AFTER = Pattern(r"[ ]?(?:-|to)[ ]?[0-9]{1,3}[ ](?:years?|months?|weeks?)", _FLAGS)  # that is a length of time
@@ -112,7 +118,7 @@ def read_count(text: str, numeral: Numeral) -> Reading | None:
         return Reading("count", name, numeral.start, counter.end())
     if _labelled(text, numeral) or (numeral.form == "words" and numeral.value == 1):
         return None  # "one order" is hardly ever a count; `seek` finds it where a count of 1 is expected
-    return _read_english(text, numeral) or _read_age(text, numeral)
+    return _read_english(text, numeral) or _read_age(text, numeral) or _read_group(text, numeral)
 
 
 def _read_age(text: str, numeral: Numeral) -> Reading | None:
@@ -120,6 +126,13 @@ def _read_age(text: str, numeral: Numeral) -> Reading | None:
     if not before or numeral.value > 120 or _UNIT_AFTER.match(text, numeral.end):
         return None
     return Reading("count", "year_old", numeral.start, numeral.end, prefix=True)
+
+
+def _read_group(text: str, numeral: Numeral) -> Reading | None:
+    before = _GROUP_BEFORE.search(text[max(0, numeral.start - 24) : numeral.start])
+    if not before or numeral.value != int(numeral.value) or text[numeral.end : numeral.end + 1].isalpha():
+        return None
+    return Reading("count", "", numeral.start, numeral.end, prefix=True)
 
 
 def _read_english(text: str, numeral: Numeral) -> Reading | None:

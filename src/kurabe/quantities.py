@@ -237,7 +237,9 @@ def _in_reach(text: str, count: Quantity, numeral: Numeral) -> bool:
 # --- canonical values ------------------------------------------------------------------------------------------
 
 _MORE_BEFORE = Pattern(r"(?:(?<!no )(?<!not )more than|over|at least|minimum of|no fewer than|upwards of)\s$", _FLAGS)
-_MORE_AFTER = Pattern(r"\+|\s?(?:以上|超)|\s(?:or more|and more|or above|and up|and above|plus)\b", _FLAGS)
+_MORE_AFTER = Pattern(
+    r"\+|\s?(?:以上|超)|\s(?:or more|and more|or above|or larger|or bigger|and up|and above|plus)\b", _FLAGS
+)
 _MORE_INSIDE = Pattern(r"\+| or more | (?:or|and) older", _FLAGS)
 
 
