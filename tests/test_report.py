@@ -15,11 +15,12 @@ import synthetic
 import test_verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from kurabe import analysis, report
 from kurabe.report import answers, page, sentences, sheet
 from kurabe.report.markdown import inert
-from kurabe.schema import ArmAnswer, Fact, Outcome, QuestionResult, Results
+from kurabe.schema import ArmAnswer, Fact, Outcome, QuestionResult, Reason, Results
 from kurabe.settings import Prices, RunSettings, load_settings, parse
 from kurabe.texts import LANGUAGES, Texts
 from kurabe.verdict import decide
@@ -348,19 +349,55 @@ def test_markdown_rows_have_as_many_cells_as_their_head(hostile: Results) -> Non
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize(
+    "text",
+    [*HOSTILE, "- one", "+ one", "1. one", "2) two", "---", "===", "- - -", "-", "_a_ __b__", "a_b_ _c", "~~gone~~",
+     "$x^2$", "$5$", "&amp; &#35; &x", "a\\", "![x][y]", "*a*b"],
+)  # fmt: skip
 def test_markdown_text_is_inert(text: str) -> None:
+    """A parser finds one paragraph with the text in it, wherever the report puts it."""
     escaped = inert(text)
     assert "\n" not in escaped
     assert not re.search(r"(?<!\\)[<>\[\]`*|]", escaped)
-    assert not re.match(r"\s*(?:[#>+=-]|\d+[.)])", escaped)
     assert not re.search(r"(?<!\\)://", escaped)
+    assert not re.search(r"(?<!\\)\$[^$]*(?<![\\])\$(?!\d)", escaped)  # a formula
+    shown = " ".join(answers.visible(text).split())
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for before, blocks in (("", {"paragraph"}), ("- ", {"bullet_list", "list_item", "paragraph"}), ("# ", {"heading"})):
+        tokens = parser.parse(before + escaped)
+        assert {token.type.removesuffix("_open") for token in tokens if token.nesting == 1} == (
+            blocks if shown else set()
+        )
+        parts = [part for token in tokens for part in token.children or ()]
+        assert {part.type for part in parts} <= {"text"}
+        assert "".join(part.content for part in parts) == shown
 
 
 def test_markdown_leaves_ordinary_prose_alone() -> None:
     said = "We ship in 3-5 days (free over 50 dollars). It's 7.5 % off!"
     assert inert(said) == said
+    for plain in ("+71", "0.00", "555-0177", "2026-11-22", "−6", "$6.99", "data_sha256", "R&D", "3-5 days", "=1+1"):
+        assert inert(plain) == plain
     assert inert("1. one") == "1\\. one" and inert("- one") == "\\- one" and inert("www.x.org") == "www\\.x.org"
+
+
+def test_markdown_answers_without_values_end_with_their_text(results: Results) -> None:
+    question = answers.shown(results.questions)[0]
+    fee = Fact(kind="money", value="3.25", text="$3.25")
+    bare, extra = (
+        ArmAnswer(label=label, text="Ask us.", outcomes=(), extra=found, finish="stop")
+        for label, found in (("base", ()), ("prompt", (fee,)))
+    )
+    changed = question.model_copy(update={"facts": (), "answers": (bare, extra)})
+    text = report.render(results.model_copy(update={"questions": (changed,)}), "md", "en")
+    assert "- **base**: Ask us.\n\n" in text
+    assert "- **prompt**: Ask us.  \n  \\+ not asked for $3.25\n" in text  # unescaped, the sign would begin a list
+
+
+def test_markdown_notes_are_inert(results: Results) -> None:
+    note = Reason(key="data.note.trained-only", values={"examples": 2, "ids": "<b>, [a](http://x)"})
+    text = report.render(results.model_copy(update={"notes": (note,)}), "md", "en")
+    assert r"\<b\>, \[a\](http\://x)" in text and "[a](http" not in text
 
 
 # --- sentences -------------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from kurabe.report import answers, sentences, tables
 from kurabe.schema import ArmAnswer, Results
 from kurabe.texts import Texts
 
-# What formats, links, mentions or begins a cell anywhere; what begins a list or a line at the start; bare addresses.
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$&@])")
-_START = re.compile(r"^(\d*)([-+=.)])")
+# What formats, links, mentions or ends a cell anywhere (an underscore between letters, a lone &, $5 do not: a formula
+# cannot end before a digit); what begins a list or draws a line, at the start; bare addresses.
+_SPECIAL = re.compile(r"([\\`*\[\]<>#|~@]|\$(?!\d)|&(?=#?\w+;)|_(?![^\W_])|(?<![^\W_])_)")
+_START = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
 _ADDRESS = re.compile(r"(?i)(?<=[a-z])(:)(?=//)|(?<=www)(\.)")
 MAIN_ARMS = ("base", "prompt", "lora")
 
@@ -32,7 +33,7 @@ def markdown(results: Results, t: Texts) -> str:
         *_answers(results, t),
         *_table(tables.retention(results, t)),
         *_table(tables.costs(results, t)),
-        *_bullets(sentences.sentence(note, t) for note in results.notes),
+        *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
         *_table(tables.settings(results, t)),
         *_table(tables.provenance(results, t)),
         f"## {t('report.command')}",
@@ -80,15 +81,16 @@ def _answers(results: Results, t: Texts) -> list[str]:
 
 
 def _answer(answer: ArmAnswer, t: Texts) -> str:
-    marks = ", ".join(_mark(value, t) for value in answers.values(answer))
+    marks = inert(", ".join(_mark(value, t) for value in answers.values(answer)))
     missing = answers.absent(answer)
     text = t(f"absent.{missing}") if missing else inert(answer.text[: answers.SHOWN_CHARACTERS])
-    return f"- **{arm_name(answer.label, t)}**: {text}  \n  {marks}"
+    line = f"- **{arm_name(answer.label, t)}**: {text}"
+    return f"{line}  \n  {marks}" if marks else line
 
 
 def _mark(value: answers.Value, t: Texts) -> str:
-    instead = f" ({t('report.instead_of', expected=inert(value.instead_of))})" if value.instead_of else ""
-    return f"{answers.SIGNS[value.mark]} {t(f'mark.{value.mark}')} {inert(value.text)}{instead}"
+    instead = f" ({t('report.instead_of', expected=value.instead_of)})" if value.instead_of else ""
+    return f"{answers.SIGNS[value.mark]} {t(f'mark.{value.mark}')} {value.text}{instead}"
 
 
 def _table(table: tables.Table) -> list[str]:
