@@ -108,7 +108,15 @@ def test_every_command_is_a_file_and_every_file_of_a_command_is_listed() -> None
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["run"], ["run", "x.jsonl", "--no-such-flag"], ["doctor", "--lang", "xx"], ["ask", "r"]]
+    "arguments",
+    [
+        ["nonsense"],
+        ["run"],
+        ["run", "x.jsonl", "--no-such-flag"],
+        ["doctor", "--lang", "xx"],
+        ["--lang", "fr", "doctor"],
+        ["ask", "r"],
+    ],
 )
 def test_wrong_usage_is_2_and_said_on_stderr(kurabe: Kurabe, arguments: list[str]) -> None:
     ran = kurabe(*arguments)
@@ -426,6 +434,7 @@ def test_a_report_of_an_unfinished_run_says_how_to_finish_it(kurabe: Kurabe, tmp
 def test_ask_answers_with_every_arm_or_the_named_one(kurabe: Kurabe, finished: Path) -> None:
     ran = kurabe("ask", finished, "How much is it?")
     assert ran.code == 0 and ran.out.count("I don't have that information.") == 5
+    assert len({line.index("I don't") for line in ran.out.splitlines()}) == 1  # one column, whatever the arm's name
     assert Texts("en")("verdict.stand_in") in ran.err
     one = json.loads(kurabe("ask", finished, "How much is it?", "--arm", "base", "--json").out)
     assert [answer["key"]["arm"] for answer in one] == ["base"]

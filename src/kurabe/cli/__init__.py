@@ -71,7 +71,7 @@ def application(t: Texts) -> typer.Typer:
         version: bool = typer.Option(
             False, "--version", help=t("cli.options.version"), callback=version, is_eager=True
         ),
-        lang: str = typer.Option("", "--lang", metavar="en|ja", help=t("cli.options.lang")),
+        lang: Literal["en", "ja"] | None = typer.Option(None, "--lang", help=t("cli.options.lang")),
     ) -> None: ...
 
     app = typer.Typer(

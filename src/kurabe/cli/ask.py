@@ -19,12 +19,13 @@ def command(
     arm: Annotated[list[str] | None, typer.Option(help="cli.ask.arm")] = None,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
+    from rich.cells import cell_len
     from rich.text import Text
 
     from kurabe import experiment
     from kurabe.charts import arm_name
     from kurabe.cli.find import find_run
-    from kurabe.cli.screen import hanging, plain
+    from kurabe.cli.screen import hanging, plain, widened
     from kurabe.errors import SettingsError
     from kurabe.report.answers import absent
     from kurabe.runs import RunFolder
@@ -40,8 +41,10 @@ def command(
         screen.data([answer.model_dump(mode="json") for answer in answers])
         return
     recipes = {trial.trial: trial.recipe for trial in info.trials}
-    for answer in answers:
-        further = f" ({recipes[answer.key.trial]})" if answer.key.trial > 1 else ""
+    further = {trial: f" ({recipe})" if trial > 1 else "" for trial, recipe in recipes.items()}
+    names = [arm_name(answer.key.arm + further.get(answer.key.trial, ""), screen.t) for answer in answers]
+    widest = max(map(cell_len, names), default=0)
+    for name, answer in zip(names, answers, strict=True):
         missing = absent(answer)
         words = screen.t(f"absent.{missing}") if missing else plain(answer.text)
-        screen.show(hanging(Text(arm_name(answer.key.arm + further, screen.t), style="cyan"), words))
+        screen.show(hanging(Text(widened(name, widest), style="cyan"), words))

@@ -115,9 +115,9 @@ def hanging(label: Text, body: str | Text) -> Table:
     return grid
 
 
-def widened(label: str) -> str:
+def widened(label: str, width: int = LABEL) -> str:
     """A label on the width of all labels; Japanese characters take two cells."""
-    return label + " " * (LABEL - cell_len(label))
+    return label + " " * (width - cell_len(label))
 
 
 def _console(stream: IO[str]) -> Console:
