@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
+from rich.table import Table
 from synthetic import write_run
 
 from kurabe.analysis import analyse
+from kurabe.charts import arm_name
 from kurabe.cli.follow import PULSE, STAGES, Follower, Pace, introduction, sparkline
 from kurabe.cli.screen import Screen, plain
 from kurabe.cli.shape import TINYLLAMA, Shape
 from kurabe.cli.sidebyside import marks, show_answers
-from kurabe.cli.summary import arms_table, show_results
+from kurabe.cli.summary import arms_table, costs_table, show_results
 from kurabe.report.sentences import headline
-from kurabe.schema import ArmAnswer, Event, Fact, Outcome, Results
+from kurabe.schema import ArmAnswer, Event, Fact, Outcome, Reason, Results
+from kurabe.settings import Prices, RunSettings
 from kurabe.texts import LANGUAGES, Texts
 
 ACTIVE = ("\x1b[31mred\x1b[0m", "\x1b]52;c;aGk=\x07", "a\x9b2Jb", "safe‮evas", "⁦x⁩", "a\rb", "\x00", "a\x08b")
@@ -142,9 +146,53 @@ def test_answers_of_a_model_are_inert(finished: tuple[str, Results]) -> None:
         assert not any(c in stream.getvalue() for c in "\x1b\x9b\x07\x08\x00‮⁦\r")
 
 
-def test_the_table_has_a_row_per_arm(finished: tuple[str, Results]) -> None:
+def drawn(
+    results: Results, table: Callable[[Results, Texts], Table], language: str, width: int = 80
+) -> list[list[str]]:
+    """The cells of a table as they stand on the screen, the heads first."""
+    made, stream = screen(width, language)
+    made.show(table(results, Texts(language)))
+    heads, rule, *rows = stream.getvalue().splitlines()
+    assert set(rule) == {"─"}
+    return [re.split(r" {2,}", line.strip()) for line in (heads, *rows)]
+
+
+def test_every_arm_has_its_recall_and_says_how_many_examples_it_rests_on(finished: tuple[str, Results]) -> None:
     language, results = finished
-    assert arms_table(results, Texts(language)).row_count == len(results.arms)
+    heads, *rows = drawn(results, arms_table, language)
+    assert [row[0] for row in rows] == [arm_name(arm.label, Texts(language)) for arm in results.arms]
+    assert heads[-1] == Texts(language)("cli.table.examples")
+    assert [row[-1] for row in rows] == [str(arm.recall.n) for arm in results.arms] == ["10"] * len(rows)
+
+
+def test_every_arm_has_its_cost_and_money_where_there_are_prices(tmp_path: Path, finished: tuple[str, Results]) -> None:
+    language, free = finished
+    prices = Prices(input_per_million=0.5, output_per_million=1.5)
+    priced = analyse(write_run(tmp_path, language=language, settings=RunSettings(retention=20, prices=prices)))
+    for results in (free, priced):
+        heads, *rows = drawn(results, costs_table, language)
+        cells = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows}
+        lora = cells[arm_name("lora", Texts(language))]
+        cost = next(cost for cost in results.costs if cost.label == "lora")
+        said = {name: lora.get(Texts(language)(f"cli.costs.{name}")) for name in ("training", "positions", "prompt")}
+        assert said == {"training": "20 s", "positions": f"{cost.preparation_tokens:,}", "prompt": "40"}
+        assert cells[arm_name("prompt", Texts(language))][Texts(language)("cli.costs.training")] == "–"
+        money = lora.get(Texts(language)("cli.costs.money"))
+        assert money == (f"{cost.money_per_thousand:.2f} USD" if results is priced else None)
+
+
+def test_what_the_figures_leave_out_is_named_at_the_end(finished: tuple[str, Results]) -> None:
+    language, results = finished
+    out = Reason(key="data.note.trained-only", values={"examples": 1, "ids": "the-one\x1b[31m"})
+    other = Reason(key="data.note.mixed-forms", values={"forms": "chat"})
+    made, stream = screen(200, language)
+    show_results(made, results.model_copy(update={"notes": (out, other)}), Path("runs/x"), Path("report.html"))
+    said = stream.getvalue()
+    assert Texts(language)("cli.left_out") in said and "the-one" in said and "\x1b" not in said
+    assert Texts(language)("data.note.mixed-forms", forms="chat") not in said
+    made, stream = screen(200, language)
+    show_results(made, results.model_copy(update={"notes": ()}), Path("runs/x"), Path("report.html"))
+    assert Texts(language)("cli.left_out") not in stream.getvalue()
 
 
 # --- progress --------------------------------------------------------------------------------------------------
@@ -175,6 +223,15 @@ def test_without_a_terminal_a_plain_line_comes_about_every_ten_seconds(run_folde
             spoken.append(second)
     assert spoken == [int(PULSE) * k for k in range(1, 7)]
     assert "40.0 s" in stream.getvalue() or "40 s" in stream.getvalue()  # 60 done in 60 s, 40 are left
+
+
+def test_a_finished_stage_has_no_time_left(run_folder: Path) -> None:
+    made, stream = screen(300)
+    follower = Follower(made, run_folder)
+    for second, done in ((1, 10), (30, 98)):
+        values = {"stage": "base", "done": done, "total": 98, "seconds": 1.0}
+        follower(Event(seq=second, at="", elapsed=float(second * 10), kind="batch", values=values))
+    assert "98/98" in stream.getvalue().splitlines()[-1] and "left" not in stream.getvalue().splitlines()[-1]
 
 
 def test_quiet_says_nothing(run_folder: Path) -> None:

@@ -24,6 +24,13 @@ def test_an_estimated_number_has_two_figures_and_is_never_too_low(number: int, w
 
 
 @pytest.mark.parametrize(
+    ("cores", "said"), [(1, "1 core,"), (2, "2 cores,"), (0, "0 cores,"), ("1", "1 core,"), (1.0, "1.0 core,")]
+)
+def test_one_is_singular(cores: object, said: str) -> None:
+    assert said in texts.Texts("en")("report.machine_is", cores=cores, memory="8 GB")
+
+
+@pytest.mark.parametrize(
     ("wanted", "environment", "language"),
     [("ja", {"LANG": "en_US.UTF-8"}, "ja"), (None, {"LANG": "ja_JP.UTF-8"}, "ja"), (None, {"LANG": "fr_FR"}, "en"),
      (None, {"LANG": "en_US", "KURABE_LANG": "ja"}, "ja"), ("fr", {"LANG": "ja_JP.UTF-8"}, "ja")],

@@ -10,11 +10,20 @@ import locale
 import os
 from functools import cache
 from importlib import resources
+from string import Formatter
 from typing import Any
 
 import yaml
 
 LANGUAGES = ("en", "ja")
+
+
+class _Sentence(Formatter):
+    """`str.format` with one form more: `{n:row|rows}` is the first word where n is 1, else the second."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        one, bar, many = format_spec.partition("|")
+        return (one if value in (1, "1") else many) if bar else super().format_field(value, format_spec)
 
 
 class Texts:
@@ -26,7 +35,7 @@ class Texts:
 
     def __call__(self, key: str, **values: Any) -> str:
         """The sentence of `key`, its `{name}` places filled. Raises KeyError for an unknown key or a missing value."""
-        return self._catalogue[key].format(**values)
+        return _Sentence().format(self._catalogue[key], **values)
 
 
 @cache

@@ -129,7 +129,7 @@ class Follower:
 
     def _advance(self, event: Event, total: float, words: str) -> None:
         left = self._pace.left(total)
-        rest = words if left is None else f"{words}  {self._t('cli.follow.left', time=texts.seconds(left))}"
+        rest = words if left is None or left < 1 else f"{words}  {self._t('cli.follow.left', time=texts.seconds(left))}"
         if not self._progress.disable:
             if self._bar is not None:
                 self._progress.update(self._bar, total=total, completed=self._pace.done, rest=rest)

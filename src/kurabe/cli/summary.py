@@ -1,4 +1,4 @@
-"""The results of a run on the screen: the verdict first and last, between them answers, table, reasons, next commands.
+"""The results of a run on the screen: the verdict first and last, between them answers, tables, reasons, next commands.
 
 Knows no model and no run folder but its name: it draws `Results`.
 """
@@ -6,6 +6,7 @@ Knows no model and no run folder but its name: it draws `Results`.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -17,12 +18,16 @@ from rich.text import Text
 from kurabe import texts
 from kurabe.charts import arm_name
 from kurabe.cli.lines import Words
-from kurabe.cli.screen import Screen, hanging
+from kurabe.cli.screen import Screen, hanging, plain
 from kurabe.cli.sidebyside import show_answers
-from kurabe.report import sentences
+from kurabe.report import sentences, tables
 from kurabe.report.answers import shown
-from kurabe.schema import ArmResult, CostEstimate, Estimate, Results
+from kurabe.schema import CostEstimate, Results
 from kurabe.texts import Texts
+
+# Notes that tell what the figures leave out; the report has every note.
+LEFT_OUT = ("audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only", "audit.note.arm-left-out",
+            "audit.note.retention-left-out")  # fmt: skip
 
 
 def show_results(screen: Screen, results: Results, folder: Path, report: Path) -> None:
@@ -33,17 +38,21 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
     screen.show()
     show_answers(screen, results)
     screen.show()
-    screen.show(arms_table(results, t))
-    screen.show(Text(t("cli.table.note"), style="dim"))
-    screen.show()
-    listed = {"cli.verdict.more": sentences.reasons(results.verdict, t)[1:],  # the first one stands with the verdict
+    for drawn, note in ((arms_table, "cli.table.note"), (costs_table, "cli.costs.note")):
+        screen.show(drawn(results, t))
+        screen.show(Text(t(note), style="dim"))
+        screen.show()
+    left_out = [plain(sentences.sentence(note, t)) for note in results.notes if note.key in LEFT_OUT]
+    listed = {"cli.left_out": left_out,
+              "cli.verdict.more": sentences.reasons(results.verdict, t)[1:],  # the first one stands with the verdict
               "cli.verdict.change": sentences.changes(results.verdict, t)}  # fmt: skip
     for title, lines in listed.items():
         if lines:
             screen.show(Text(t(title), style="bold"))
         for sentence in lines:
             screen.show(hanging(Text("·"), sentence))
-        screen.show()
+        if lines:
+            screen.show()
     screen.show(Text(stage_times(results, t), style="dim"))
     for label, words in next_commands(results, folder, report, t):
         screen.show_to_copy(label, words)
@@ -63,37 +72,54 @@ def verdict_panel(results: Results, t: Texts) -> RenderableType:
     return Panel(Group(*lines), title=t("cli.verdict.title"), title_align="left", border_style="bold", expand=True)
 
 
-def arms_table(results: Results, t: Texts) -> RenderableType:
-    """One row per arm: recall with its interval, what went wrong, what an answer costs."""
-    costs = {cost.label: cost for cost in results.costs}
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column(t("cli.table.arm"), no_wrap=True)
-    for name in ("recall", "interval", "trained", "wrong", "extra", "tokens", "seconds"):
-        table.add_column(t(f"cli.table.{name}"), justify="right")
+def arms_table(results: Results, t: Texts) -> Table:
+    """One row per arm: recall with its interval, what went wrong, how many examples say so."""
+    names = ("recall", "interval", "trained", "wrong", "extra", "examples")
+    table = _table(t("cli.table.arm"), [t(f"cli.table.{name}") for name in names])
     for arm in results.arms:
-        table.add_row(arm_name(arm.label, t), *_cells(arm, costs.get(arm.label)), style=_style(arm, results))
+        _add_row(table, arm.label, t, [
+            texts.percent(arm.recall.value),
+            texts.interval(arm.recall.low, arm.recall.high) or "–",
+            texts.percent(arm.trained.value),
+            texts.percent(arm.wrong.value),
+            "–" if arm.extra.value is None else f"{arm.extra.value:.2f}",
+            texts.count(arm.recall.n),
+        ])  # fmt: skip
     return table
 
 
-def _cells(arm: ArmResult, cost: CostEstimate | None) -> list[str]:
+def costs_table(results: Results, t: Texts) -> Table:
+    """One row per arm: its training once, then what an answer takes; money only where there are prices."""
+    priced = any(cost.money_per_thousand is not None for cost in results.costs)
+    names = ("training", "positions", "prompt", "new", "answer", *(("money",) if priced else ()))
+    table = _table(t("cli.table.arm"), [t(f"cli.costs.{name}") for name in names])
+    for cost in results.costs:
+        _add_row(table, cost.label, t, [*_cost_cells(cost), *([plain(tables.money(cost, results))] if priced else [])])
+    return table
+
+
+def _cost_cells(cost: CostEstimate) -> list[str]:
+    prepared = cost.preparation_tokens > 0
     return [
-        texts.percent(arm.recall.value),
-        texts.interval(arm.recall.low, arm.recall.high) or "–",
-        _share(arm.trained),
-        _share(arm.wrong),
-        "–" if arm.extra.value is None else f"{arm.extra.value:.2f}",
-        f"{cost.prompt_tokens:.0f}" if cost else "–",
-        texts.count(cost.seconds_per_answer * 1000) if cost else "–",
+        texts.seconds(cost.preparation_seconds) if prepared else "–",
+        texts.count(cost.preparation_tokens) if prepared else "–",
+        texts.count(cost.prompt_tokens),
+        texts.count(cost.new_tokens),
+        texts.seconds(cost.seconds_per_answer),
     ]
 
 
-def _share(estimate: Estimate) -> str:
-    return texts.percent(estimate.value)
+def _table(first: str, others: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
 
 
-def _style(arm: ArmResult, results: Results) -> str:
+def _add_row(table: Table, label: str, t: Texts, cells: Sequence[str]) -> None:
     """The arms that the verdict compares are drawn bold."""
-    return "bold" if arm.label in ("prompt", "lora") else ""
+    table.add_row(arm_name(label, t), *cells, style="bold" if label in ("prompt", "lora") else "")
 
 
 def stage_times(results: Results, t: Texts) -> str:

@@ -78,13 +78,18 @@ def retention(results: Results, t: Texts) -> Table:
 
 def costs(results: Results, t: Texts) -> Table:
     """Preparation once, then what each answer takes. Columns without any number are left out."""
-    currency = (results.settings.get("prices") or {}).get("currency", "")
-    rows = [_cost_row(cost, t, currency) for cost in results.costs]
+    rows = [_cost_row(cost, t, results) for cost in results.costs]
     table = _table(t, "costs", rows)
     kept = [k for k in range(len(table.head)) if k == 0 or any(row[k] not in ("", "–") for row in table.rows)]
     return table._replace(
         head=tuple(table.head[k] for k in kept), rows=tuple(tuple(row[k] for k in kept) for row in table.rows)
     )
+
+
+def money(cost: CostEstimate, results: Results) -> str:
+    """The price of a thousand answers: "0.27 USD"; without a price table "–"."""
+    currency = (results.settings.get("prices") or {}).get("currency", "")
+    return "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip()
 
 
 def settings(results: Results, t: Texts) -> Table:
@@ -132,7 +137,7 @@ def _arm_row(arm: ArmResult, t: Texts) -> tuple[str, ...]:
     )
 
 
-def _cost_row(cost: CostEstimate, t: Texts, currency: str) -> tuple[str, ...]:
+def _cost_row(cost: CostEstimate, t: Texts, results: Results) -> tuple[str, ...]:
     prepared = cost.preparation_tokens > 0
     return (
         arm_name(cost.label, t),
@@ -143,7 +148,7 @@ def _cost_row(cost: CostEstimate, t: Texts, currency: str) -> tuple[str, ...]:
         texts.count(cost.new_tokens),
         texts.seconds(cost.seconds_per_answer),
         texts.size(cost.peak_memory) if cost.peak_memory else "–",
-        "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip(),
+        money(cost, results),
         "–" if cost.break_even is None else t("report.questions", questions=texts.about(cost.break_even)),
     )
 
