@@ -189,7 +189,7 @@ def _by_equality(e: Evidence) -> Verdict | None:
         reasons = [_reason("no_better", margin=MARGIN, **_pair(e)), _versus(difference), *_burdens(e, "lora")]
         return _verdict(e, "prompt", reasons, [_change("one_seed"), *_room(e)])
     if difference.estimate.value <= MARGIN and _harmed(e):
-        reasons = [_reason("harm_without_gain", **_pair(e)), _versus(difference), *_burdens(e, "lora")]
+        reasons = [_reason("harm_without_gain", margin=MARGIN, **_pair(e)), _versus(difference), *_burdens(e, "lora")]
         return _verdict(e, "prompt", reasons, [_more(e), _change("one_seed"), *_room(e)])
     return None
 
