@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kurabe.audit import RowTokens, audit, token_stats
 from kurabe.recipes import RECIPES, plan
 from kurabe.schema import Finding
-from kurabe.texts import LANGUAGES, catalogue
+from kurabe.texts import LANGUAGES, Texts, catalogue
 
 ORIGIN, FAIR = RECIPES["origin"], RECIPES["fair"]
 # Measured with the old show's tokenizer: of 512 positions 11.4 % are prompt and 25.7 % answer.
@@ -106,5 +106,5 @@ def test_every_finding_has_its_two_sentences(language: str) -> None:
     for finding in every.values():
         for part in ("what", "why"):
             sentence = texts[f"audit.{finding.id}.{part}"]
-            assert sentence.format(**finding.values)
+            assert Texts(language)(f"audit.{finding.id}.{part}", **finding.values)
             assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} <= finding.values.keys()

@@ -42,7 +42,7 @@ def follow(screen: Screen, folder: Path, work: Callable[[Emit], Results]) -> Res
             return work(listener)
     except KeyboardInterrupt:
         if not is_run(folder):
-            raise InterruptedRun("Stopped before anything was stored.") from None
+            raise InterruptedRun("Stopped before anything was stored.", fix="Give the same command again.") from None
         raise InterruptedRun(
             "The run was stopped at once; the answers and adapters stored so far are kept.",
             where=str(folder),
