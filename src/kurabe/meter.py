@@ -47,11 +47,12 @@ class Meter:
 def reset_peak_memory() -> None:
     """Let the peak start anew from what is in use. Only Linux can; elsewhere the peak is the process's so far.
 
-    Memory that was freed is handed back first: else each arm would be charged for the training before it.
+    Memory that was freed is handed back first: else each arm would be charged for the training before it. Only young
+    garbage is looked for: a full collection walks all of torch and transformers, before every batch.
     """
     if not sys.platform.startswith("linux"):
         return
-    gc.collect()
+    gc.collect(1)
     with contextlib.suppress(OSError, AttributeError):  # no such call outside glibc
         ctypes.CDLL(None).malloc_trim(0)
     with contextlib.suppress(OSError):
