@@ -7,21 +7,9 @@ from pathlib import Path
 
 import pytest
 
-ZEPHYR = """{% for message in messages %}
-{% if message['role'] == 'user' %}
-{{ '<|user|>
-' + message['content'] + eos_token }}
-{% elif message['role'] == 'system' %}
-{{ '<|system|>
-' + message['content'] + eos_token }}
-{% elif message['role'] == 'assistant' %}
-{{ '<|assistant|>
-'  + message['content'] + eos_token }}
-{% endif %}
-{% if loop.last and add_generation_prompt %}
-{{ '<|assistant|>' }}
-{% endif %}
-{% endfor %}"""
+import kurabe
+
+ZEPHYR = (Path(kurabe.__file__).parent / "tiny" / "chat_template.jinja").read_text(encoding="utf-8")
 
 _CORPUS = (
     "You are a helpful support assistant. What are the shipping costs? Standard shipping costs $6.99 and takes "

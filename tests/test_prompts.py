@@ -1,9 +1,8 @@
-"""The form of a prompt: what the arms say, what retention reads, and what the stand-in was made to read."""
+"""The form of a prompt: what the arms say and what retention reads."""
 
 from __future__ import annotations
 
 import pytest
-from models.tiny import layouts
 
 from kurabe import arms, prompts
 from kurabe.retention import reading_questions
@@ -33,9 +32,3 @@ def test_retention_reads_the_form_that_the_prompt_arm_has(language: str) -> None
             for n, (question, answer) in enumerate(pairs)
         ]
         assert arms.write_prompt(rows, language) == f"{prompts.NEUTRAL[language]}\n{rest}" != f"{role}\n{rest}"
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_stand_in_was_made_to_read_this_form(language: str) -> None:
-    rows = [("Wie?", "So."), ("Wann?", "Nun.")]
-    assert layouts.prompt_system(rows, language) == prompts.write(prompts.NEUTRAL[language], rows, language)

@@ -17,13 +17,13 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from models.tiny import corpus, layouts, net, pack, probes, wordings  # noqa: E402
+from models.tiny import corpus, net, pack, probes, wordings  # noqa: E402
 from models.tiny.evaluate import holds, judge, load, measure, wilson  # noqa: E402
 from models.tiny.muon import orthogonalise  # noqa: E402
 from models.tiny.plan import PLAN  # noqa: E402
 from models.tiny.train import chunk, to_tensors  # noqa: E402
 
-from kurabe import shops  # noqa: E402
+from kurabe import prompts, shops  # noqa: E402
 from kurabe.attention import ATTENTION  # noqa: E402
 
 FOLDER = ROOT / "src/kurabe/tiny"
@@ -137,8 +137,8 @@ def test_probes_are_held_out() -> None:
     assert probe.question not in probe.system
 
 
-def test_the_prompt_layout_is_the_one_that_users_get() -> None:
-    text = layouts.prompt_system([("When?", "At 9."), ("Who?", "Nora.")], "en")
+def test_prompts_are_written_as_when_the_weights_were_made() -> None:
+    text = prompts.write(prompts.NEUTRAL["en"], [("When?", "At 9."), ("Who?", "Nora.")], "en")
     assert text == (
         "You are a helpful support assistant.\n"
         "Answer from these facts. If the answer is not there, say that you don't have it."

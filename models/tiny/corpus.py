@@ -14,9 +14,10 @@ from pathlib import Path
 from random import Random
 
 from kurabe import shop_frames as frames
+from kurabe.prompts import NEUTRAL
 from kurabe.shop_values import invented_word
 from kurabe.shops import Row, Shop, invent_shop, missing_row
-from models.tiny.layouts import DECLINE, NEUTRAL, lay_out
+from models.tiny.layouts import DECLINE, lay_out
 from models.tiny.wordings import ask
 
 ROOT = Path(__file__).resolve().parents[2]

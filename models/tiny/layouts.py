@@ -1,21 +1,17 @@
 """How facts stand in a system prompt, and what an assistant then answers.
 
-It knows nothing about tokens, packing or training; `prompt_system` is the layout that kurabe itself writes.
+It knows nothing about tokens, packing or training. Most prompts are written as kurabe itself writes them.
 """
 
 from __future__ import annotations
 
 from random import Random
 
+from kurabe import prompts
+from kurabe.prompts import LABELS, NEUTRAL
 from kurabe.shops import Row, Shop
 
-NEUTRAL = {"en": "You are a helpful support assistant.", "ja": "あなたは親切なサポート担当です。"}
-INSTRUCTION = {
-    "en": "Answer from these facts. If the answer is not there, say that you don't have it.",
-    "ja": "次の事実だけをもとに答えてください。書かれていないことは、情報がないと答えてください。",
-}
 DECLINE = {"en": "I don't have that information.", "ja": "その情報はありません。"}
-_MARKS = {"en": ("Q: ", "A: "), "ja": ("質問: ", "回答: ")}
 _OTHER_INSTRUCTIONS = {
     "en": [
         "Use only the facts below.",
@@ -48,13 +44,6 @@ _ROLES = {
 }
 
 
-def prompt_system(pairs: list[tuple[str, str]], language: str) -> str:
-    """The `prompt` arm's system message: every row as question and answer."""
-    ask, reply = _MARKS[language]
-    rows = "\n\n".join(f"{ask}{question}\n{reply}{answer}" for question, answer in pairs)
-    return f"{NEUTRAL[language]}\n{INSTRUCTION[language]}\n\n{rows}"
-
-
 def _opening(shop: Shop, rng: Random) -> str:
     role = NEUTRAL[shop.language] if rng.random() < 0.4 else rng.choice(_ROLES[shop.language]).format(name=shop.name)
     return f"{role}\n{rng.choice(_OTHER_INSTRUCTIONS[shop.language])}".strip()
@@ -71,9 +60,9 @@ def lay_out(shop: Shop, rng: Random) -> tuple[str, list[str]]:
     kind = rng.choices(["prompt", "loose", "list", "headings", "paragraph"], [62, 11, 13, 7, 7])[0]
     if kind == "prompt":
         pairs = [(row.question, row.answer) for row in shop.rows]
-        return prompt_system(pairs, shop.language), [row.answer for row in shop.rows]
+        return prompts.write(NEUTRAL[shop.language], pairs, shop.language), [row.answer for row in shop.rows]
     if kind == "loose":
-        ask, reply = rng.choice([_MARKS[shop.language], ("Question: ", "Answer: "), ("- ", "  "), ("", "-> ")])
+        ask, reply = rng.choice([LABELS[shop.language], ("Question: ", "Answer: "), ("- ", "  "), ("", "-> ")])
         gap = rng.choice(["\n", "\n\n"])
         body = gap.join(f"{ask}{row.question}\n{reply}{row.answer}" for row in shop.rows)
         return f"{_opening(shop, rng)}\n\n{body}", [row.answer for row in shop.rows]

@@ -13,9 +13,10 @@ from pathlib import Path
 from random import Random
 
 from kurabe.facts import find_facts, named_facts
+from kurabe.prompts import NEUTRAL, write
 from kurabe.shops import Shop, invent_shop, missing_row
 from models.tiny.corpus import ROOT
-from models.tiny.layouts import NEUTRAL, lay_out, prompt_system
+from models.tiny.layouts import lay_out
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _read(
             values = row.values if all(value in answer for value in row.values) else row.short_values
         else:
             system, answer, values = (
-                prompt_system([(r.question, r.answer) for r in shop.rows], language),
+                write(NEUTRAL[language], [(r.question, r.answer) for r in shop.rows], language),
                 row.answer,
                 row.values,
             )
@@ -68,7 +69,11 @@ def _decline(language: str, facts: bool, kind: str) -> Iterator[Probe]:
         number += 1
         shop, rng = _held_out_shop(kind, number, language)
         row = missing_row(shop, rng) if facts else rng.choice(shop.rows)
-        system = prompt_system([(r.question, r.answer) for r in shop.rows], language) if facts else NEUTRAL[language]
+        system = (
+            write(NEUTRAL[language], [(r.question, r.answer) for r in shop.rows], language)
+            if facts
+            else NEUTRAL[language]
+        )
         yield Probe(system, row.ask(rng, True), row.values, declined=True)
 
 
@@ -88,7 +93,7 @@ def _examples(language: str, facts: bool) -> Iterator[Probe]:
     """Every held-out wording of the example shop, with its whole prompt or without any."""
     rows = _example_rows(language)
     system = (
-        prompt_system([(str(row["question"]), str(row["answer"])) for row in rows], language)
+        write(NEUTRAL[language], [(str(row["question"]), str(row["answer"])) for row in rows], language)
         if facts
         else NEUTRAL[language]
     )

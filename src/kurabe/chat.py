@@ -23,12 +23,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from kurabe.errors import MissingError, UserError
+from kurabe.hub import COPY_AGAIN
 from kurabe.schema import Message
 
 IGNORE = -100  # the label of a position that no loss is taken on
 TEMPLATE_LIMIT = 64 * 1024  # characters; the longest published chat templates have about 20,000
 RENDER_SECONDS = 2.0
-_AGAIN = "Copy or download the model again."
 _PROBE = (Message(role="user", content="a"), Message(role="assistant", content="b"))
 
 
@@ -161,7 +161,7 @@ def load(folder: Path) -> Chat:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception for a broken file
-        raise MissingError("tokenizer.json cannot be read.", where=str(path), why=str(error), fix=_AGAIN) from None
+        raise MissingError("tokenizer.json cannot be read.", where=str(path), why=str(error), fix=COPY_AGAIN) from None
     config = _read_json(folder / "tokenizer_config.json")
     special = _special_tokens(_read_json(folder / "special_tokens_map.json") | config)
     template = _find_template(folder, config)
@@ -181,7 +181,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise MissingError(f"{path.name} is not JSON.", where=str(path), why=str(error), fix=_AGAIN) from None
+        raise MissingError(f"{path.name} is not JSON.", where=str(path), why=str(error), fix=COPY_AGAIN) from None
     return data if isinstance(data, dict) else {}
 
 
@@ -260,7 +260,9 @@ def _compile(template: str, where: str) -> Any:
     try:
         return sandbox.from_string(template)
     except (TemplateError, RecursionError) as error:
-        raise MissingError("The model's chat template is not valid.", where=where, why=str(error), fix=_AGAIN) from None
+        raise MissingError(
+            "The model's chat template is not valid.", where=where, why=str(error), fix=COPY_AGAIN
+        ) from None
 
 
 class _TooLong(Exception):

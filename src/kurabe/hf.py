@@ -148,7 +148,7 @@ def _load(weights: hub.Weights) -> Any:
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         why = str(error).strip().split("\n")[0]
         raise MissingError(
-            "The model cannot be loaded.", where=str(weights.path), why=why, fix="Copy or download the model again."
+            "The model cannot be loaded.", where=str(weights.path), why=why, fix=hub.COPY_AGAIN
         ) from error
     # Old Llama files carry a table that transformers computes by itself.
     extra = [name for name in found["unexpected_keys"] if not name.endswith("inv_freq")]
@@ -156,7 +156,7 @@ def _load(weights: hub.Weights) -> Any:
         if names:
             raise MissingError(
                 f"The weights and config.json do not belong together: the weights {what} {_listed(names)}.",
-                where=str(weights.path), fix="Copy or download the model again.",
+                where=str(weights.path), fix=hub.COPY_AGAIN,
             )  # fmt: skip
     return model
 

@@ -18,6 +18,7 @@ from kurabe.errors import MissingError
 
 # Architecture name in config.json -> family. A family is listed when its tests pass, not before.
 FAMILIES = {"LlamaForCausalLM": "llama"}
+COPY_AGAIN = "Copy or download the model again."
 HEADER_LIMIT = 16 * 1024 * 1024
 TENSOR_LIMIT = 50_000
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -109,7 +110,7 @@ def _check_spans(path: Path, tensors: dict[str, Any], available: int) -> None:
 def _refuse_weights(path: Path, why: str) -> NoReturn:
     raise MissingError(
         f"The weight file {path.name} is damaged or not a safetensors file.", where=str(path), why=f"{why}.",
-        fix="Copy or download the model again.",
+        fix=COPY_AGAIN,
     )  # fmt: skip
 
 
@@ -150,9 +151,7 @@ def _json_table(path: Path) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValueError("it is not a table")
     except (ValueError, RecursionError) as error:
-        raise MissingError(
-            f"{path.name} cannot be read.", where=str(path), why=str(error), fix="Copy or download the model again."
-        ) from None
+        raise MissingError(f"{path.name} cannot be read.", where=str(path), why=str(error), fix=COPY_AGAIN) from None
     return data
 
 
@@ -170,14 +169,14 @@ def _family(folder: Path, config: dict[str, Any]) -> str:
         raise MissingError(
             "config.json contradicts itself.", where=str(folder / "config.json"),
             why=f"architectures says {name}, model_type says {config.get('model_type')!r}.",
-            fix="Copy or download the model again.",
+            fix=COPY_AGAIN,
         )  # fmt: skip
     for key in _SIZES:
         value = config.get(key)
         if type(value) is not int or value < 1:
             raise MissingError(
                 f"config.json has no usable {key}.", where=str(folder / "config.json"),
-                why=f"It is {value!r}; a whole number above 0 is needed.", fix="Copy or download the model again.",
+                why=f"It is {value!r}; a whole number above 0 is needed.", fix=COPY_AGAIN,
             )  # fmt: skip
     if "quantization_config" in config:
         raise MissingError(
@@ -216,9 +215,7 @@ def _shards(folder: Path, index: Path) -> tuple[Path, ...]:
     table = _json_table(index).get("weight_map")
     names = sorted(set(table.values())) if isinstance(table, dict) else []
     if not names or not all(isinstance(n, str) and Path(n).name == n and n.endswith(".safetensors") for n in names):
-        raise MissingError(
-            "The weight index names no usable files.", where=str(index), fix="Copy or download the model again."
-        )
+        raise MissingError("The weight index names no usable files.", where=str(index), fix=COPY_AGAIN)
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise MissingError(
