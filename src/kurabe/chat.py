@@ -22,8 +22,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
-from kurabe.errors import MissingError, UserError
-from kurabe.hub import COPY_AGAIN
+from kurabe.errors import COPY_AGAIN, MissingError, UserError
 from kurabe.schema import Message
 
 IGNORE = -100  # the label of a position that no loss is taken on

@@ -16,6 +16,8 @@ EXIT_BUSY = 8
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
+COPY_AGAIN = "Copy or download the model again."  # the mend of every broken model folder
+
 
 class UserError(Exception):
     """What went wrong, where, why, and the command or act that fixes it. All four are plain sentences."""

@@ -17,7 +17,7 @@ import torch
 from kurabe import chat, hub
 from kurabe.attention import ATTENTION
 from kurabe.engine import Engine, Row
-from kurabe.errors import DataError, MissingError
+from kurabe.errors import COPY_AGAIN, DataError, MissingError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, TrialPlan
 from kurabe.schema import Answer, Message, ModelInfo, Request, Step
@@ -148,7 +148,7 @@ def _load(weights: hub.Weights) -> Any:
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         why = str(error).strip().split("\n")[0]
         raise MissingError(
-            "The model cannot be loaded.", where=str(weights.path), why=why, fix=hub.COPY_AGAIN
+            "The model cannot be loaded.", where=str(weights.path), why=why, fix=COPY_AGAIN
         ) from error
     # Old Llama files carry a table that transformers computes by itself.
     extra = [name for name in found["unexpected_keys"] if not name.endswith("inv_freq")]
@@ -156,7 +156,7 @@ def _load(weights: hub.Weights) -> Any:
         if names:
             raise MissingError(
                 f"The weights and config.json do not belong together: the weights {what} {_listed(names)}.",
-                where=str(weights.path), fix=hub.COPY_AGAIN,
+                where=str(weights.path), fix=COPY_AGAIN,
             )  # fmt: skip
     return model
 

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from kurabe.errors import MissingError
+from kurabe.errors import COPY_AGAIN, MissingError
 
 # Architecture name in config.json -> family. A family is listed when its tests pass, not before.
 FAMILIES = {"LlamaForCausalLM": "llama"}
-COPY_AGAIN = "Copy or download the model again."
 HEADER_LIMIT = 16 * 1024 * 1024
 TENSOR_LIMIT = 50_000
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
