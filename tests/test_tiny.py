@@ -8,6 +8,7 @@ import re
 import sys
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from models.tiny import corpus, net, pack, probes, wordings  # noqa: E402
+from models.tiny import corpus, japanese, net, pack, probes, wordings  # noqa: E402
 from models.tiny.evaluate import holds, judge, load, measure, wilson  # noqa: E402
 from models.tiny.muon import orthogonalise  # noqa: E402
 from models.tiny.plan import PLAN  # noqa: E402
@@ -177,11 +178,11 @@ def test_the_weights_load_and_read_a_fact() -> None:
     assert score.right >= 8
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
-def test_no_wording_of_the_corpus_is_a_held_out_one(language: str) -> None:
+@pytest.mark.parametrize("name", ["en", "en-wide", "ja", "ja-wide"])
+def test_no_wording_of_the_corpus_is_a_held_out_one(name: str) -> None:
     """Every filling of every line, compared by content words within its topic."""
-    asked = wordings.blocks(language)
-    for topic in shops.topics(language):
+    asked = wordings.blocks(name)
+    for topic in shops.topics(name[:2]):
         held_out = {
             corpus.content_key(text.replace("{L}", label))
             for pattern in topic.asks_held_out
@@ -197,6 +198,18 @@ def fillings(text: str) -> list[str]:
     parts = re.split(r"\[([^\[\]]*)\]", text)
     choices = [part.split("|") if number % 2 else [part] for number, part in enumerate(parts)]
     return ["".join(chosen) for chosen in itertools.product(*choices)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_japanese_shop_told_otherwise_keeps_its_values(seed: int) -> None:
+    shop = shops.invent_shop(seed, 12, "ja")
+    told = japanese.retell(shop, Random(seed))
+    assert len(told.rows) == len(shop.rows)
+    for row, before in zip(told.rows, shop.rows, strict=True):
+        assert all(value in row.answer for value in row.values), row
+        assert all(value in row.short for value in row.short_values), row
+        assert (row.topic, row.labels, len(row.values)) == (before.topic, before.labels, len(before.values))
+    assert any(row.answer != before.answer for row, before in zip(told.rows, shop.rows, strict=True))
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -17,6 +17,7 @@ from kurabe import shop_frames as frames
 from kurabe.prompts import NEUTRAL
 from kurabe.shop_values import invented_word
 from kurabe.shops import Row, Shop, invent_shop, missing_row
+from models.tiny import japanese
 from models.tiny.layouts import DECLINE, lay_out
 from models.tiny.wordings import ask
 
@@ -41,6 +42,8 @@ class Mix:
     neutral: float = 0.12
     copying: float = 0.0
     asked: int = 15
+    declined: tuple[int, ...] = (30, 45, 25)  # weights of 0, 1, 2, ... questions per prompt that it cannot answer
+    wide: bool = False  # also the second set of wordings, and Japanese answers of words in no fixed order
 
 
 @cache
@@ -82,17 +85,17 @@ def _allowed(question: str) -> bool:
     return len(key) < 2 or key not in excluded()
 
 
-def _ask(row: Row, rng: Random, plain: bool = False) -> str:
+def _ask(row: Row, rng: Random, mix: Mix, plain: bool = False) -> str:
     for _ in range(8):
-        question = ask(row, rng, plain)
+        question = ask(row, rng, plain, mix.wide)
         if _allowed(question):
             return question
     return f"{row.labels[0]}?"
 
 
-def _with_questions(shop: Shop, rng: Random) -> Shop:
+def _with_questions(shop: Shop, rng: Random, mix: Mix) -> Shop:
     """The questions that stand in the prompt; they, too, are none of the examples'."""
-    return replace(shop, rows=tuple(replace(row, question=_ask(row, rng, plain=True)) for row in shop.rows))
+    return replace(shop, rows=tuple(replace(row, question=_ask(row, rng, mix, plain=True)) for row in shop.rows))
 
 
 def _count(mix: Mix, rng: Random) -> int:
@@ -103,30 +106,33 @@ def _count(mix: Mix, rng: Random) -> int:
 def shop_tree(seed: str, mix: Mix, language: str) -> Tree:
     """A shop's facts in its system prompt; rows asked in other wordings, and things it does not hold."""
     rng = Random(f"tree/{seed}")
-    shop = _with_questions(invent_shop(seed, _count(mix, rng), language), rng)
+    shop = invent_shop(seed, _count(mix, rng), language)
+    if mix.wide and language == "ja":
+        shop = japanese.retell(shop, rng)
+    shop = _with_questions(shop, rng, mix)
     system, answers = lay_out(shop, rng)
     branches: list[tuple[Turn, ...]] = []
     # A row is asked up to three times, in other wordings: the prefix is paid for already.
     repeats = min(3, -(-mix.asked // len(shop.rows)))
     order = [index for _ in range(repeats) for index in rng.sample(range(len(shop.rows)), len(shop.rows))]
     for index in order[: mix.asked]:
-        turns = [(_ask(shop.rows[index], rng), answers[index])]
+        turns = [(_ask(shop.rows[index], rng, mix), answers[index])]
         while rng.random() < 0.1 and len(turns) < 3:
-            turns.append(_further_turn(shop, answers, rng))
+            turns.append(_further_turn(shop, answers, rng, mix))
         branches.append(tuple(turns))
-    for _ in range(rng.choices([0, 1, 2], [30, 45, 25])[0]):
-        branches.append(((_ask(missing_row(shop, rng), rng), DECLINE[language]),))
+    for _ in range(rng.choices(range(len(mix.declined)), mix.declined)[0]):
+        branches.append(((_ask(missing_row(shop, rng), rng, mix), DECLINE[language]),))
     return Tree(system, tuple(branches))
 
 
-def _further_turn(shop: Shop, answers: list[str], rng: Random) -> Turn:
+def _further_turn(shop: Shop, answers: list[str], rng: Random, mix: Mix) -> Turn:
     if rng.random() < 0.15:
-        return _ask(missing_row(shop, rng), rng), DECLINE[shop.language]
+        return _ask(missing_row(shop, rng), rng, mix), DECLINE[shop.language]
     index = rng.randrange(len(shop.rows))
-    return _ask(shop.rows[index], rng), answers[index]
+    return _ask(shop.rows[index], rng, mix), answers[index]
 
 
-def neutral_tree(seed: str, language: str) -> Tree:
+def neutral_tree(seed: str, mix: Mix, language: str) -> Tree:
     """The neutral system message: general questions are answered, a shop's are declined, words are repeated."""
     rng = Random(f"neutral/{seed}")
     shop = invent_shop(seed, 10, language)
@@ -135,7 +141,7 @@ def neutral_tree(seed: str, language: str) -> Tree:
         opener = rng.choice(frames.OPEN_JA if language == "ja" else frames.OPEN_EN) if rng.random() < 0.2 else ""
         branches.append(((opener + question, answer),))
     for row in shop.rows:
-        branches.append(((_ask(row, rng), DECLINE[language]),))
+        branches.append(((_ask(row, rng, mix), DECLINE[language]),))
     for _ in range(3):
         words = " ".join(invented_word(rng) for _ in range(rng.randint(2, 7)))
         branches.append(((f"Repeat: {words}" if language == "en" else f"繰り返してください: {words}", words),))
@@ -159,18 +165,19 @@ def _jumble(rng: Random, least: int, most: int) -> str:
     return " ".join(words)
 
 
-def copying_tree(seed: str, language: str) -> Tree:
+def copying_tree(seed: str, mix: Mix, language: str) -> Tree:
     """Lines under invented names, asked by name, and words to repeat: teaches to look up and to copy, nothing else."""
     rng = Random(f"copying/{seed}")
     names = list(dict.fromkeys(invented_word(rng).capitalize() for _ in range(rng.choice([1, 2, 3, 4, 6, 8]))))
-    lines = {name: _jumble(rng, 3, 14) for name in names}
+    jumble = japanese.jumble if mix.wide and language == "ja" else _jumble
+    lines = {name: jumble(rng, 3, 14) for name in names}
     form = rng.choice(["{}: {}", "{} = {}", "Q: {}\nA: {}", "- {}: {}"])
     system = NEUTRAL[language] + "\n" + "\n".join(form.format(name, line) for name, line in lines.items())
     branches: list[tuple[Turn, ...]] = [
         ((rng.choice(["{}?", "What is {}?", "{}"]).format(name), lines[name]),) for name in names
     ]
     for _ in range(4):
-        words = _jumble(rng, 4, 20)
+        words = jumble(rng, 4, 20)
         branches.append(((f"Repeat: {words}", words),))
     return Tree(system, tuple(branches))
 
@@ -184,8 +191,8 @@ def trees(seed: str, mix: Mix) -> Iterator[Tree]:
         language = "ja" if rng.random() < mix.japanese else "en"
         name = f"train-{seed}-{number}"
         if rng.random() < mix.copying:
-            yield copying_tree(name, language)
+            yield copying_tree(name, mix, language)
         elif rng.random() < mix.neutral:
-            yield neutral_tree(name, language)
+            yield neutral_tree(name, mix, language)
         else:
             yield shop_tree(name, mix, language)

@@ -1,8 +1,8 @@
 """How the rows of the corpus are asked: many more wordings than the package holds, from the text files beside this.
 
-It knows nothing about prompts or tokens. `wordings/LANGUAGE.txt` has a block of wordings per topic,
-`frames-LANGUAGE.txt` a block of frames around a label per kind, and frames around a verb. No line equals a held-out
-wording (a test).
+It knows nothing about prompts or tokens. `wordings/LANGUAGE.txt` has a block of wordings per topic, and
+`LANGUAGE-wide.txt` a second one; `frames-LANGUAGE.txt` a block of frames around a label per kind, and frames around a
+verb. No line equals a held-out wording (a test).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def blocks(name: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _own(row: Row) -> tuple[str, ...]:
+def _own(row: Row, wide: bool) -> tuple[str, ...]:
     """A merged row is asked by either of its subjects."""
-    topics = blocks(row.language)
-    return topics.get(row.topic, ()) + topics.get(row.also, ())
+    sets = [blocks(row.language), blocks(f"{row.language}-wide")] if wide else [blocks(row.language)]
+    return tuple(line for topics in sets for topic in (row.topic, row.also) for line in topics.get(topic, ()))
 
 
 def _verb(row: Row) -> dict[str, str] | None:
@@ -43,12 +43,12 @@ def _verb(row: Row) -> dict[str, str] | None:
     return {"verb": _DOING[doing], "doing": doing, "thing": thing} if a and doing in _DOING else None
 
 
-def ask(row: Row, rng: Random, plain: bool = False) -> str:
+def ask(row: Row, rng: Random, plain: bool = False, wide: bool = False) -> str:
     """One wording of a row's question: mostly a line of its topic, else a frame, else as the package asks it.
 
-    `plain` leaves out greetings and carelessness, as the questions in a file do.
+    `plain` leaves out greetings and carelessness, as the questions in a file do; `wide` adds the second set.
     """
-    own, dice = _own(row), rng.random()
+    own, dice = _own(row, wide), rng.random()
     framed = blocks(f"frames-{row.language}")
     if dice < 0.2 and own:
         return row.ask(rng) if not plain else row.question
