@@ -59,6 +59,39 @@ def test_a_trial_answers_only_once_it_is_trained() -> None:
     assert [s.rate for s in steps] == list(trial().plan.rates)
 
 
+def test_trials_together_are_trained_step_by_step_and_each_can_be_used_after_its_last(tmp_path: Path) -> None:
+    backend, seen = FakeBackend(lambda _: "yes"), {1: 0, 2: 0, 3: 0}
+    trials = [trial(1), trial(2, rows=12), trial(3, seed=5)]
+    steps = []
+    for step in backend.train(trials, lambda number: number == 3 and seen[3] == 2):
+        steps.append((step.trial, step.step))
+        seen[step.trial] = step.step
+        if (step.trial, step.step) == (1, step.steps):
+            backend.save_adapter(1, tmp_path)
+            backend.load_adapter(1, tmp_path)
+            assert next(backend.answer([request("a", arm="lora", trial=1)])).finish == "stop"
+    assert steps[:4] == [(1, 1), (2, 1), (3, 1), (1, 2)]
+    assert seen == {1: trials[0].plan.steps, 2: trials[1].plan.steps, 3: 2} and seen[2] > seen[1] > 2
+
+
+def test_a_stopped_trial_has_another_adapter_than_one_that_went_on() -> None:
+    def tokens(steps: int) -> Sequence[int]:
+        backend, taken = FakeBackend(lambda _: "yes"), list[int]()
+        for step in backend.train([trial()], lambda _: len(taken) == steps):
+            taken.append(step.step)
+        return next(backend.answer([request("a", arm="lora", trial=1)])).token_ids
+
+    assert tokens(1) != tokens(2) == tokens(2)
+
+
+def test_a_score_favours_what_the_script_would_answer() -> None:
+    backend = FakeBackend(lambda r: None if r.key.question == "b" else "It costs $5.")
+    gold, other, failed = backend.score([request("a"), request("a"), request("b")], ["It costs $5.", "No idea.", "x"])
+    assert gold.logprob is not None and other.logprob is not None
+    assert gold.logprob / gold.tokens > other.logprob / other.tokens
+    assert failed.logprob is None and failed.error
+
+
 def test_an_adapter_is_a_real_file_that_brings_the_trial_back(tmp_path: Path) -> None:
     first, second = FakeBackend(lambda _: "yes"), FakeBackend(lambda _: "yes")
     list(first.train([trial()]))

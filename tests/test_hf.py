@@ -16,6 +16,9 @@ import torch
 from conftest import write_model, write_tokenizer
 
 from kurabe import backends, provenance, recipes
+from kurabe import engine as engine_module
+from kurabe.attention import ATTENTION
+from kurabe.chat import IGNORE
 from kurabe.engine import Engine, Row
 from kurabe.errors import DataError, MissingError
 from kurabe.hf import HFBackend
@@ -125,6 +128,50 @@ def test_the_same_weights_as_bf16_answer_in_float32(tiny_folder: Path, tmp_path:
     folder = Path(shutil.copytree(tiny_folder, tmp_path / "half"))
     LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
     assert backends.load(settings(folder)).info.dtype == "float32"
+
+
+# --- scoring ---------------------------------------------------------------------------------------------------------
+
+
+def scored_by_transformers(backend: HFBackend, trial: int, item: str, target: str) -> float:
+    """The log-softmax of transformers' own logits on the whole text."""
+    row = backend.chat.sample((SYSTEM, question(item), Message(role="assistant", content=target)))
+    backend.stack.route([trial])
+    decoder, head = backend.engine.decoder, backend.engine.head
+    decoder.set_attn_implementation("sdpa")
+    with torch.inference_mode():
+        logprobs = head(decoder(input_ids=torch.tensor([row.ids])).last_hidden_state)[0].log_softmax(-1)
+    decoder.set_attn_implementation(ATTENTION)
+    at = [i for i, label in enumerate(row.labels) if label != IGNORE]
+    return float(sum(logprobs[i - 1, row.ids[i]] for i in at))
+
+
+@pytest.mark.parametrize("in_place", [1, 10**9])
+def test_a_score_is_the_log_probability_of_the_whole_answer(
+    backend: HFBackend, monkeypatch: pytest.MonkeyPatch, in_place: int
+) -> None:
+    """For the base and for a tuned trial, gold and distractors, in whatever company."""
+    monkeypatch.setattr(engine_module, "IN_PLACE", in_place)
+    list(backend.train([plan(6, steps=8)]))
+    asked = [(item, trial, answer_text(other)) for item in ITEMS for trial in (0, 6) for other in ITEMS[:2]]
+    asked += [("days", 6, ""), ("days", 0, "$")]
+    scores = list(backend.score([request(item, trial) for item, trial, _ in asked], [text for *_, text in asked]))
+    for (item, trial, text), score in zip(asked, scores, strict=True):
+        assert score.logprob == pytest.approx(scored_by_transformers(backend, trial, item, text), abs=1e-4, rel=1e-5)
+    (alone,) = backend.score([request("days", 6)], [answer_text("days")])
+    tokens = backend.chat.sample((question("days"), Message(role="assistant", content=answer_text("days")))).labels
+    assert alone.tokens == sum(label != IGNORE for label in tokens)
+    assert len({round(score.logprob or 0, 2) for score in scores}) == len(scores), "each text has its own probability"
+
+
+def test_what_cannot_be_scored_is_said_and_not_guessed(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [request("days"), request("days", trial=99), request("refund")]
+    good, absent, long = backend.score(asked, ["$5.", "$5.", "cost " * 3000])
+    assert good.logprob is not None and not good.error
+    assert (absent.logprob, long.logprob) == (None, None) and "99" in absent.error and "context" in long.error
+    monkeypatch.setattr(Engine, "score", lambda *_: 1 / 0)
+    (broken,) = backend.score(asked[:1], ["$5."])
+    assert broken.logprob is None and "ZeroDivisionError" in broken.error
 
 
 # --- failures --------------------------------------------------------------------------------------------------------

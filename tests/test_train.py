@@ -17,7 +17,7 @@ from kurabe import train as train_module
 from kurabe.attention import ATTENTION
 from kurabe.audit import RowTokens, token_stats
 from kurabe.chat import IGNORE, Rendered
-from kurabe.engine import Engine
+from kurabe.engine import Engine, Row
 from kurabe.errors import MissingError
 from kurabe.lora import AdapterStack
 from kurabe.packing import Pack
@@ -236,9 +236,35 @@ def test_stop_iterating_and_training_stops(engine: Engine) -> None:
     assert all(layer.trained is None for layer in engine.stack.layers.values())
 
 
-def test_answers_in_the_middle_of_training_see_the_present_adapter(engine: Engine) -> None:
-    from kurabe.engine import Row
+def test_a_finished_trial_is_saved_loaded_and_used_while_others_still_train(engine: Engine, tmp_path: Path) -> None:
+    """It changes neither the trial that was used nor the ones that go on."""
+    short, long = job(1, epochs=1), job(2, epochs=6)
+    run(engine, long)
+    alone = adapters(engine, 2)
+    for step in train(engine, [short, long], PAD, together=2):
+        if step.trial == 1 and step.step == step.steps:
+            trained = adapters(engine, 1)
+            engine.stack.save(1, tmp_path, "base", "b" * 64)
+            engine.stack.load(1, tmp_path, "b" * 64)
+            engine.answer([asked := Row([10, 20, 30], 1, 8)])
+    assert torch.equal(adapters(engine, 1), trained) and trained.any()
+    engine.answer([again := Row([10, 20, 30], 1, 8)])
+    assert asked.new == again.new
+    torch.testing.assert_close(adapters(engine, 2), alone, atol=2e-3, rtol=2e-2)
 
+
+def test_a_new_adapter_cannot_come_in_the_middle_of_training(engine: Engine, tmp_path: Path) -> None:
+    run(engine, job(1))
+    engine.stack.save(1, tmp_path, "base", "b" * 64)
+    steps = train(engine, [job(2)], PAD)
+    next(steps)
+    with pytest.raises(RuntimeError, match="trained"):
+        engine.stack.load(3, tmp_path, "b" * 64)
+    steps.close()
+    engine.stack.load(3, tmp_path, "b" * 64)
+
+
+def test_answers_in_the_middle_of_training_see_the_present_adapter(engine: Engine) -> None:
     steps = train(engine, [job(rate=0.5, epochs=20)], PAD)
     answers = []
     for _ in islice(steps, 3):

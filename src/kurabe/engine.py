@@ -7,12 +7,14 @@ Knows token ids only, no words and no requests. Which keys a query sees is `atte
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kurabe.attention import Prefix, RowCache
@@ -22,24 +24,32 @@ from kurabe.lora import AdapterStack
 # because each prefix in place costs a few more calls per layer.
 IN_PLACE = 4096
 PREFILL_POSITIONS = 4096  # positions of one forward pass over prompts
+HEAD_POSITIONS = 1024  # positions whose logits over the whole vocabulary are in memory at once
 CACHE_BYTES = 1 << 30  # what the rows of one batch may hold in keys and values
 COMPACT = 8  # finished rows leave when they are more than one in so many: copying costs, too
 
 
 @dataclass
 class Row:
-    """One answer to be made, and what has come of it."""
+    """One answer to be made, or to be scored (`target`), and what has come of it."""
 
     ids: list[int]
     trial: int
     limit: int
     temperature: float = 0.0
     seed: int = 0
+    target: list[int] = field(default_factory=list)  # the ids of an answer that is given
     new: list[int] = field(default_factory=list)
+    logprob: float | None = None  # of the target
     ended: bool = False  # by an end token; else by the limit
     cached: int = 0
     seconds: float = 0.0
     error: str = ""
+
+    @property
+    def given(self) -> int:
+        """Positions that are put in before anything is made. The last token of a target predicts nothing."""
+        return len(self.ids) + max(0, len(self.target) - 1)
 
     @property
     def done(self) -> bool:
@@ -56,6 +66,14 @@ class Group(NamedTuple):
     def in_place(self) -> bool:
         """Whether the prefix is attended to where it lies, or copied to its rows."""
         return len(self.rows) > 1 and len(self.rows) * self.shared >= IN_PLACE
+
+
+class Pass(NamedTuple):
+    """One forward pass over what is given to some rows."""
+
+    rows: list[Row]
+    first: list[int]  # where each row's prompt ends: the position that predicts the first token after it
+    hidden_BTD: Tensor
 
 
 class Engine:
@@ -81,12 +99,34 @@ class Engine:
         for groups in self._batches(rows, plan_prefixes(rows)):
             self._answer(rows, groups)
 
+    @torch.inference_mode()
+    def score(self, rows: Sequence[Row]) -> None:
+        """Fill in `logprob` of all rows: the sum over their targets' tokens. Nothing is decoded, and targets after one
+        prompt share it."""
+        for groups in self._batches(rows, plan_prefixes(rows)):
+            batch = [rows[i] for group in groups for i in group.rows]
+            _, passes = self._passes(batch, groups)
+            for part, first, hidden_BTD in passes:
+                at = [(i, first[i] + k, token) for i, row in enumerate(part) for k, token in enumerate(row.target)]
+                left = iter(self._logprobs(hidden_BTD, at))
+                for row in part:
+                    row.logprob = math.fsum(itertools.islice(left, len(row.target)))
+
+    def _logprobs(self, hidden_BTD: Tensor, at: list[tuple[int, int, int]]) -> list[float]:
+        """Of (line, position, token): how likely the token is after that position. The head sees nothing else."""
+        found: list[float] = []
+        for start in range(0, len(at), HEAD_POSITIONS):
+            line_M, at_M, token_M = torch.tensor(at[start : start + HEAD_POSITIONS], device=self.device).unbind(1)
+            logits_MV = self.head(hidden_BTD[line_M, at_M]).float()
+            found += (-F.cross_entropy(logits_MV, token_M, reduction="none")).tolist()
+        return found
+
     def _batches(self, rows: Sequence[Row], groups: Sequence[Group]) -> Iterator[list[Group]]:
         """Runs of groups whose own keys and values fit; a group that does not fit is cut, its prefix made again."""
         fits = CACHE_BYTES // (2 * 4 * self.layers * self.heads * self.size)  # columns over all rows, float32
         batch: list[Group] = []
         for group in groups:
-            rest = max(len(rows[i].ids) + rows[i].limit for i in group.rows)  # if its prefix has to be copied
+            rest = max(rows[i].given + rows[i].limit for i in group.rows)  # if its prefix has to be copied
             most = max(1, fits // (rest - group.shared if group.in_place else rest))
             for start in range(0, len(group.rows), most):
                 part = Group(group.rows[start : start + most], group.shared)
@@ -129,26 +169,34 @@ class Engine:
 
     def _prefill(self, batch: list[Row], groups: list[Group]) -> tuple[RowCache, Tensor]:
         """The cache of a batch with all its prompts, and the logits of each row's first new token."""
+        cache, passes = self._passes(batch, groups)
+        last = [hidden_BTD[torch.arange(len(part)), torch.tensor(first)] for part, first, hidden_BTD in passes]
+        return cache, self.head(torch.cat(last))
+
+    def _passes(self, batch: list[Row], groups: list[Group]) -> tuple[RowCache, Iterator[Pass]]:
+        """The cache of a batch, and the forward passes that fill it with all that is given."""
         shared = [group.shared for group in groups for _ in group.rows]
-        lengths = [len(row.ids) - s for row, s in zip(batch, shared, strict=True)]
+        lengths = [row.given - s for row, s in zip(batch, shared, strict=True)]
         copied, columns = _columns(batch, shared, groups)
         cache = RowCache(self.layers, len(batch), columns, self.heads, self.size, self.device)
         for line, length in enumerate(lengths):
             cache.seen_BC[line, copied : copied + length] = True
         self._share(batch, groups, cache, copied)
-        last = []
-        for start, stop in _chunks(lengths):
-            rows, width = batch[start:stop], max(lengths[start:stop])
-            ids_BT = torch.zeros(len(rows), width, dtype=torch.long)
-            for line, row in enumerate(rows):
-                ids_BT[line, : lengths[start + line]] = torch.tensor(row.ids[shared[start + line] :])
-            positions_BT = torch.tensor(shared[start:stop])[:, None] + torch.arange(width)
-            self.stack.route([row.trial for row in rows])
-            cache.aim(start, stop, copied + width, width)
-            hidden_BTD = self._forward(ids_BT, positions_BT, cache)
-            last.append(hidden_BTD[torch.arange(len(rows)), torch.tensor(lengths[start:stop]) - 1])
-        cache.aim(0, len(batch), copied + max(lengths), 1)
-        return cache, self.head(torch.cat(last))
+
+        def passes() -> Iterator[Pass]:
+            for start, stop in _chunks(lengths):
+                rows, width = batch[start:stop], max(lengths[start:stop])
+                ids_BT = torch.zeros(len(rows), width, dtype=torch.long)
+                for line, (row, s) in enumerate(zip(rows, shared[start:stop], strict=True)):
+                    ids_BT[line, : lengths[start + line]] = torch.tensor([*row.ids[s:], *row.target[:-1]])
+                positions_BT = torch.tensor(shared[start:stop])[:, None] + torch.arange(width)
+                self.stack.route([row.trial for row in rows])
+                cache.aim(start, stop, copied + width, width)
+                first = [len(row.ids) - s - 1 for row, s in zip(rows, shared[start:stop], strict=True)]
+                yield Pass(rows, first, self._forward(ids_BT, positions_BT, cache))
+            cache.aim(0, len(batch), copied + max(lengths), 1)
+
+        return cache, passes()
 
     def _share(self, batch: list[Row], groups: list[Group], cache: RowCache, copied: int) -> None:
         """Compute each group's prefix once; leave it where it lies, or copy it before column `copied` of its rows."""
@@ -204,7 +252,7 @@ class Engine:
 def _columns(batch: Sequence[Row], shared: Sequence[int], groups: Sequence[Group]) -> tuple[int, int]:
     """(columns of copied prefixes, all own columns) of the rows of a batch."""
     copied = max((group.shared for group in groups if not group.in_place), default=0)
-    rest = max(len(row.ids) - s for row, s in zip(batch, shared, strict=True))
+    rest = max(row.given - s for row, s in zip(batch, shared, strict=True))
     return copied, copied + rest + max(row.limit for row in batch)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kurabe.errors import MissingError
-from kurabe.model import Capabilities, TrialPlan
+from kurabe.model import Capabilities, Score, Stopped, TrialPlan
 from kurabe.schema import Answer, Example, Message, ModelInfo, Request, Step
 
 Script = Callable[[Request], str | None]
@@ -23,6 +23,8 @@ FAKE_INFO = ModelInfo(
     name="fake", path="", sha256=hashlib.sha256(b"fake").hexdigest(), stand_in=True, family="scripted",
     parameters=3_000_000, hidden=256, layers=4, context=4096, vocabulary=1536, dtype="float32", device="cpu", threads=1,
 )  # fmt: skip
+
+_PIECE = re.compile(r"\s*(?:[A-Za-z0-9']+|\S)")
 
 UNKNOWN = {"en": "I don't have that information.", "ja": "その情報はありません。"}
 
@@ -51,7 +53,7 @@ def rehearsal(examples: Sequence[Example], shares: Mapping[str, float], language
 class FakeBackend:
     """Answers by `answers(request)`; None there is a failed answer. `delay` is slept per answer and per step."""
 
-    capabilities = Capabilities(train=True, adapters=True)
+    capabilities = Capabilities(train=True, score=True, adapters=True)
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class FakeBackend:
         text = self._answers(request)
         if text is None:
             return Answer(key=request.key, text="", finish="error", error="the script has no answer")
-        pieces = re.findall(r"\s*(?:[A-Za-z0-9']+|\S)", text)
+        pieces = _PIECE.findall(text)
         cut = len(pieces) > request.max_new_tokens
         kept = pieces[: request.max_new_tokens]
         return Answer(
@@ -98,11 +100,25 @@ class FakeBackend:
             new_tokens=len(kept), seconds=self._delay,
         )  # fmt: skip
 
-    def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
-        for trial in trials:
-            yield from self._train(trial)
+    def score(self, requests: Sequence[Request], targets: Sequence[str]) -> Iterator[Score]:
+        """What the script would answer is likely, any other text is not."""
+        for request, target in zip(requests, targets, strict=True):
+            answer = self._answer(request)
+            pieces = len(_PIECE.findall(target)) + 1  # and the end token
+            if answer.finish == "error":
+                yield Score(None, pieces, answer.error)
+            else:
+                yield Score(pieces * (-0.1 if target == self._answers(request) else -2.0), pieces)
 
-    def _train(self, trial: TrialPlan) -> Iterator[Step]:
+    def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
+        """Step by step in turn, as if all trials shared a batch."""
+        training = [self._train(trial, stopped) for trial in trials]
+        while training:
+            taken = [(steps, next(steps, None)) for steps in training]
+            yield from (step for _, step in taken if step is not None)
+            training = [steps for steps, step in taken if step is not None]
+
+    def _train(self, trial: TrialPlan, stopped: Stopped | None) -> Iterator[Step]:
         recipe, plan = trial.plan.recipe, trial.plan
         lengths = [self.count(sample.messages) for sample in trial.samples]
         answers = [
@@ -110,19 +126,22 @@ class FakeBackend:
         ]
         widths = [max(length, recipe.pad_to or 0) for length in lengths]
         size = recipe.batch * recipe.accumulation
+        content = [plan.model_dump_json(), str(trial.seed), *(sample.model_dump_json() for sample in trial.samples)]
+        self._adapters[trial.trial] = _digest("\n".join(content))
         for k, rate in enumerate(plan.rates):
+            if stopped is not None and stopped(trial.trial):
+                return
             time.sleep(self._delay)
             loss = self._losses(trial.trial, k + 1)
             start = k % plan.steps_per_epoch * size
             rows = slice(start, start + size)
             supervised = (widths if recipe.loss_on == "everything" else answers)[rows]
+            self._adapters[trial.trial] = _digest("\n".join([*content, str(k + 1)]))
             yield Step(
                 trial=trial.trial, step=k + 1, steps=plan.steps, epoch=(k + 1) / plan.steps_per_epoch, loss=loss,
                 rate=rate, grad_norm=None if loss is None else loss / 2, positions=sum(widths[rows]),
                 supervised=sum(supervised), seconds=self._delay,
             )  # fmt: skip
-        content = [plan.model_dump_json(), str(trial.seed), *(sample.model_dump_json() for sample in trial.samples)]
-        self._adapters[trial.trial] = _digest("\n".join(content))
 
     def save_adapter(self, trial: int, folder: Path) -> None:
         config = {"peft_type": "LORA", "base_model_name_or_path": self.info.name, "r": 1}

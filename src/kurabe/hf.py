@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import torch
 
 from kurabe import chat, hub
 from kurabe.attention import ATTENTION
+from kurabe.chat import IGNORE
 from kurabe.engine import Engine, Row
 from kurabe.errors import COPY_AGAIN, DataError, MissingError
 from kurabe.lora import AdapterStack
-from kurabe.model import Capabilities, TrialPlan
+from kurabe.model import Capabilities, Score, Stopped, TrialPlan
 from kurabe.schema import Answer, Message, ModelInfo, Request, Step
 from kurabe.train import Job, out_of_memory, train
 
@@ -27,7 +28,7 @@ from kurabe.train import Job, out_of_memory, train
 class HFBackend:
     """One loaded model with its stack of adapters."""
 
-    capabilities = Capabilities(train=True, score=False, adapters=True)
+    capabilities = Capabilities(train=True, score=True, adapters=True)
 
     def __init__(self, weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> None:
         self.chat = chat.load(weights.path)
@@ -36,6 +37,7 @@ class HFBackend:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
         self.engine = Engine(model, self.stack, self.chat.end_ids)
+        self.together = 1  # trials in one batch, at most
         config: Any = model.config
         self.info = ModelInfo(
             name=name, path=str(weights.path), sha256=weights.sha256, stand_in=stand_in, family=weights.family,
@@ -55,34 +57,54 @@ class HFBackend:
     def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Answer all requests as one batch; where memory ends, as two halves. Answers keep the requests' order."""
         rows: list[Row | str] = [self._row(request) for request in requests]
-        self._fill([row for row in rows if isinstance(row, Row)])
+        self._fill([row for row in rows if isinstance(row, Row)], self.engine.answer)
         for request, row in zip(requests, rows, strict=True):
             yield self._answer(request, row)
 
+    def score(self, requests: Sequence[Request], targets: Sequence[str]) -> Iterator[Score]:
+        """How likely each target is as the whole answer to its request, all of them as one batch."""
+        rows = [self._scored(request, target) for request, target in zip(requests, targets, strict=True)]
+        self._fill([row for row in rows if not row.error], self.engine.score)
+        for row in rows:
+            yield Score(None if row.error else row.logprob, len(row.target), row.error)
+
     def _row(self, request: Request) -> Row | str:
         """The request as a row, or the reason why it cannot be answered."""
-        ids = self.chat.prompt(request.messages)
-        if len(ids) + request.max_new_tokens > self.info.context:
-            return (
-                f"The prompt has {len(ids)} tokens; with {request.max_new_tokens} for the answer it does not fit the "
-                f"model's context of {self.info.context}."
-            )
-        if request.key.trial and self.stack.slot(request.key.trial) is None:
-            return f"Trial {request.key.trial} has no adapter."
-        return Row(ids, request.key.trial, request.max_new_tokens, request.temperature, request.seed)
+        row = Row(
+            self.chat.prompt(request.messages), request.key.trial, request.max_new_tokens, request.temperature,
+            request.seed,
+        )  # fmt: skip
+        return self._refusal(row, request.max_new_tokens) or row
 
-    def _fill(self, rows: list[Row], halve: bool = True) -> None:
-        """Answer the rows; an exception ends in their `error`, never in a wrong answer."""
+    def _scored(self, request: Request, target: str) -> Row:
+        """The request with its answer as training would render them, and in `error` why it cannot be scored."""
+        sample = self.chat.sample([*request.messages, Message(role="assistant", content=target)])
+        prompt = sample.labels.count(IGNORE)
+        row = Row(sample.ids[:prompt], request.key.trial, 0, target=sample.ids[prompt:])
+        row.error = self._refusal(row, len(row.target))
+        return row
+
+    def _refusal(self, row: Row, answer: int) -> str:
+        """Why this row cannot be computed: "" if it can."""
+        if len(row.ids) + answer > self.info.context:
+            return (
+                f"The prompt has {len(row.ids)} tokens; with {answer} for the answer it does not fit the model's "
+                f"context of {self.info.context}."
+            )
+        return f"Trial {row.trial} has no adapter." if row.trial and self.stack.slot(row.trial) is None else ""
+
+    def _fill(self, rows: list[Row], work: Callable[[list[Row]], None], halve: bool = True) -> None:
+        """Answer or score the rows; an exception ends in their `error`, never in a wrong answer."""
         if not rows:
             return
         try:
-            self.engine.answer(rows)
+            work(rows)
         except Exception as error:  # whatever it is, these questions are unscored and the others go on
             for row in rows:
-                row.new, row.ended, row.cached, row.seconds = [], False, 0, 0.0
+                row.new, row.ended, row.cached, row.seconds, row.logprob = [], False, 0, 0.0, None
             if out_of_memory(error) and halve and len(rows) > 1:
-                self._fill(rows[: len(rows) // 2], halve=False)
-                self._fill(rows[len(rows) // 2 :], halve=False)
+                self._fill(rows[: len(rows) // 2], work, halve=False)
+                self._fill(rows[len(rows) // 2 :], work, halve=False)
                 return
             for row in rows:
                 row.error = f"{type(error).__name__}: {error}"
@@ -97,8 +119,8 @@ class HFBackend:
             new_tokens=len(row.new), seconds=row.seconds,
         )  # fmt: skip
 
-    def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
-        """Train adapters for these trials; they stay loaded. Stop iterating and training stops."""
+    def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
+        """Train adapters for these trials, up to `together` of them in one batch; they stay loaded."""
         jobs = []
         for trial, plan, samples, seed in trials:
             rows = tuple(self.chat.sample(sample.messages, plan.recipe.loss_on) for sample in samples)
@@ -110,7 +132,7 @@ class HFBackend:
                         fix="Shorten its answer, or use a model with a longer context.",
                     )  # fmt: skip
             jobs.append(Job(trial, plan, rows, seed))
-        yield from train(self.engine, jobs, self.chat.pad_id)
+        yield from train(self.engine, jobs, self.chat.pad_id, self.together, stopped)
 
     def save_adapter(self, trial: int, folder: Path) -> None:
         """Write one trial's adapter in PEFT's format into an existing empty folder."""

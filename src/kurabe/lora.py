@@ -165,6 +165,8 @@ class AdapterStack:
     def add(self, slots: Sequence[Slot], seeds: Sequence[int]) -> None:
         """Put fresh adapters side by side into the stack: A uniform as PEFT starts it, B zero. A trial that is
         already there is replaced."""
+        if self._gradients:  # the buffer would be made anew, and training would go on in the old one
+            raise RuntimeError("no adapter can be added while others are being trained")
         kept = [slot for slot in self.slots if slot.trial not in {s.trial for s in slots}]
         old = {slot.trial: self._read(index) for index, slot in enumerate(self.slots) if slot in kept}
         self.slots = [*kept, *slots]
@@ -284,9 +286,13 @@ class AdapterStack:
         if tensors or not pairs:
             _refuse(folder, f"it changes parts that are not layers of this model: {', '.join(sorted(tensors)[:3])}")
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-        self.add([Slot(trial, rank, alpha, scale)], [0])
         index = self.slot(trial)
-        assert index is not None
+        if index is None or self.slots[index].rank != rank:
+            self.add([Slot(trial, rank, alpha, scale)], [0])
+            index = len(self.slots) - 1
+        else:  # in its place: others may be in training
+            self.slots[index] = self.slots[index]._replace(alpha=alpha, scale=scale, dropout=0.0)
+            self.scale_K11[index] = scale
         self._flat_KP[index] = 0
         self._write(index, pairs)
 

@@ -5,7 +5,7 @@ Knows no torch. Capabilities are declared, not probed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -30,6 +30,18 @@ class TrialPlan(NamedTuple):
     seed: int
 
 
+# Asked before each optimizer step of each trial, by its number: shall it end now?
+Stopped = Callable[[int], bool]
+
+
+class Score(NamedTuple):
+    """How likely a text is as the whole answer: its tokens and the end token, given the prompt."""
+
+    logprob: float | None  # the sum over all tokens, natural logarithm; None where it could not be computed
+    tokens: int
+    error: str = ""
+
+
 class Backend(Protocol):
     """One loaded model. Answers come back in the order of the requests, one per request, whatever happens."""
 
@@ -49,9 +61,20 @@ class Backend(Protocol):
         """Answer all requests as one batch plan; a failed one is an `Answer` with finish "error"."""
         ...
 
-    def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
-        """Train adapters for these trials; they stay loaded. Stop iterating and training stops: whoever reads the steps
-        decides how many without a finite loss are too many."""
+    def score(self, requests: Sequence[Request], targets: Sequence[str]) -> Iterator[Score]:
+        """How likely `targets[i]` is as the answer to `requests[i]`, without decoding, in the order of the requests.
+        Several targets after one prompt share it: repeat the request. Capability `score`."""
+        ...
+
+    def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
+        """Train adapters for these trials, several of them in one batch where that is faster; they stay loaded.
+
+        A trial that `stopped` ends takes no further step; the others go on unchanged. After a trial's last step (the
+        last of its plan, or the one after which it was stopped) its adapter can be saved, loaded again and used at
+        once, while others still train; before, answers see the adapter as it is. No adapter of another trial can be
+        loaded meanwhile. Stop iterating and training stops: whoever reads the steps decides how many without a finite
+        loss are too many.
+        """
         ...
 
     def save_adapter(self, trial: int, folder: Path) -> None:

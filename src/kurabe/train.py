@@ -7,6 +7,7 @@ of a pack (one per trial), N positions of a line, M positions with a label, P ad
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -22,6 +23,7 @@ from kurabe.chat import IGNORE, Rendered
 from kurabe.engine import Engine
 from kurabe.errors import MissingError
 from kurabe.lora import Slot
+from kurabe.model import Stopped
 from kurabe.packing import Pack, pack_rows
 from kurabe.recipes import Plan, Recipe
 from kurabe.schema import Step
@@ -69,8 +71,11 @@ class Trainee:
         return norm
 
 
-def train(engine: Engine, jobs: Sequence[Job], pad_id: int, together: int = 1) -> Iterator[Step]:
-    """Train these trials; up to `together` of them in one batch, where their recipes shape batches alike."""
+def train(
+    engine: Engine, jobs: Sequence[Job], pad_id: int, together: int = 1, stopped: Stopped | None = None
+) -> Iterator[Step]:
+    """Train these trials; up to `together` of them in one batch, where their recipes shape batches alike. `stopped`
+    is asked before each step of each trial; one that it ends leaves the batch, and the others go on."""
     waiting = list(jobs)
     while waiting:
         alike = [job for job in waiting if _shape(job) == _shape(waiting[0])][:together]
@@ -79,16 +84,19 @@ def train(engine: Engine, jobs: Sequence[Job], pad_id: int, together: int = 1) -
         parameters_KP, gradient_KP = engine.stack.open([job.trial for job in alike])
         trainees = [Trainee(*parts) for parts in zip(alike, parameters_KP, gradient_KP, strict=True)]
         try:
-            yield from _train(engine, trainees, pad_id)
+            yield from _train(engine, trainees, pad_id, stopped)
         finally:
             engine.stack.close()
 
 
-def _train(engine: Engine, trainees: list[Trainee], pad_id: int) -> Iterator[Step]:
-    for step in range(max(t.job.plan.steps for t in trainees)):
-        clock = time.monotonic()
+def _train(engine: Engine, trainees: list[Trainee], pad_id: int, stopped: Stopped | None) -> Iterator[Step]:
+    active = trainees
+    for step in itertools.count():
         # 1. The rows of each trial that is still training.
-        active = [t for t in trainees if step < t.job.plan.steps]
+        active = [t for t in active if step < t.job.plan.steps and not (stopped and stopped(t.job.trial))]
+        if not active:
+            return
+        clock = time.monotonic()
         rows = [t.rows(step) for t in active]
         # 2. Losses and gradients of every trial, each from its own rows only.
         done = _gradients(engine, active, rows, pad_id)
