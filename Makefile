@@ -33,7 +33,7 @@ tiny-model: $(DEV)
 	$(BIN)/python models/tiny/make.py
 
 bench: $(DEV)
-	for script in $(filter-out benchmarks/peer_%, $(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/run_all.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,16 +1,15 @@
 """From process start to scored answers: kurabe beside TRL + PEFT + `generate`, on equal data, steps and arms.
 
-`python benchmarks/time_to_verdict.py [--rounds 3] [--peer plain|tuned]`. Each round runs both, one after the other, in
-processes of their own, and prints the ratio with its parts. A ratio counts only where the checks under it hold: the
-untuned arms' answers are the same, gradients are not zero, losses end alike, recall is alike.
+Each round runs kurabe and the peers one after another, each in a process of its own: TRL as it comes ("plain") and as
+one who knows it would set it ("tuned", see `peer_trl.py`). A ratio counts where its checks hold: the untuned arms'
+answers are the same, no gradient is zero, recall is alike, and the losses of `fair` fall alike. Those of `origin` are
+printed only: it is trained with dropout, whose draws differ, and its few large losses depend on which rows come first.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,17 +18,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-DATA = HERE.parent / "examples" / "support-en.jsonl"
+import measuring
+import peer_trl
+from measuring import SUPPORT, Asked, Outcome, Shape
+
 RECIPES = ("fair", "origin")
-# What a plain user leaves as it is, and what one who knows TRL well would set for a small model on a CPU.
-PEERS: dict[str, dict[str, Any]] = {"plain": {}, "tuned": {"gradient_checkpointing": False, "bf16": False}}
+WORK = "the main job's experiment, process start to verdict"
+TARGETS = {"plain": ("TRL + PEFT + generate, its defaults", 3.0), "tuned": ("TRL tuned", 2.0)}
+RECALL_TOLERANCE = 0.15
 
 
 def run_kurabe(folder: Path, threads: int) -> dict[str, Any]:
     """One whole `kurabe run` in a process of its own; its parts from the run folder."""
     command = [
-        sys.executable, "-m", "kurabe", "run", str(DATA), "--recipes", ",".join(RECIPES), "--arms", "all",
+        sys.executable, "-m", "kurabe", "run", str(SUPPORT), "--recipes", ",".join(RECIPES), "--arms", "all",
         "--runs", str(folder), "--name", "ours", "--threads", str(threads), "--quiet",
     ]  # fmt: skip
     began = time.monotonic()
@@ -38,11 +40,9 @@ def run_kurabe(folder: Path, threads: int) -> dict[str, Any]:
     run = folder / "ours"
     events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     stage = {e["values"]["name"]: e["values"]["seconds"] for e in events if _is_end(e)}
-    seconds = {
-        "load": stage["load"], "train": stage["train"], "answer": stage["base"] + stage["answer"], "total": total,
-    }  # fmt: skip
+    seconds = {"load": stage["load"], "train": stage["train"], "answer": stage["base"] + stage["answer"]}
     # Starting Python, importing, reading the file, and the analysis: what is left.
-    seconds["import"] = total - sum(seconds[part] for part in ("load", "train", "answer"))
+    seconds = {"import": total - sum(seconds.values()), **seconds, "total": total}
     return {"seconds": seconds, "folder": run, "steps": [e["values"] for e in events if e["kind"] == "step"]}
 
 
@@ -50,95 +50,116 @@ def _is_end(event: dict[str, Any]) -> bool:
     return event["kind"] == "stage" and event["values"]["state"] == "end"
 
 
-def describe_job(run: Path, threads: int, trl: dict[str, Any]) -> dict[str, Any]:
+def describe_job(run: Path, threads: int, peer: str) -> dict[str, Any]:
     """The same samples, plans and questions as a file that the peer reads."""
-    from kurabe import experiment, planning
-    from kurabe.backends import load
+    from kurabe import planning, recipes
+    from kurabe.arms import Material
     from kurabe.runs import RunFolder
-    from kurabe.settings import RunSettings
 
     folder = RunFolder.open(run)
-    info = folder.info()
-    settings = RunSettings.model_validate(info.settings)
-    backend = load(settings)
-    request = folder.request()
-    material = experiment.Material(folder.examples(), request.prompt, request.language)
+    info, request, examples = folder.info(), folder.request(), folder.examples()
+    material = Material(examples, request.prompt, request.language)
     make = planning.request_maker(material, folder.questions(), info.max_new_tokens)
     requests = [make(key).model_dump(mode="json") for batch in folder.plan() for key in batch.keys]
     trials = []
-    for trial in planning.trial_plans(material, settings, backend):
-        plan, recipe = trial.plan, trial.plan.recipe
-        trials.append({
-            "trial": trial.trial, "recipe": recipe.name, "seed": trial.seed, "steps": plan.steps,
-            "batch": recipe.batch, "accumulation": recipe.accumulation, "rank": recipe.rank, "alpha": recipe.alpha,
-            "dropout": recipe.dropout, "rate": plan.rate, "pad_to": recipe.pad_to,
-            "scheduler": "linear" if recipe.schedule == "linear" else "constant_with_warmup",
-            "warmup": recipe.warmup_steps or min(10, round(plan.steps * 0.05)),
-            "completion_only": recipe.loss_on == "answer",
-            "samples": [[m.model_dump() for m in sample.messages] for sample in trial.samples],
-        })  # fmt: skip
+    for done in info.trials:
+        recipe = recipes.for_model(recipes.RECIPES[done.recipe], info.model.parameters)
+        trial = measuring.trial_of(recipe, examples, request.language, info.model.hidden, done.trial, done.seed)
+        assert (trial.plan.steps, trial.plan.rate) == (done.steps, done.rate), "not the trial that the run made"
+        trials.append(measuring.describe_trial(trial))
     return {
-        "model": info.model.path, "threads": threads, "trl": trl, "trials": trials, "requests": requests,
+        "model": info.model.path, "threads": threads, "peer": peer, "requests": requests, "trials": trials,
         "questions": [q.model_dump(mode="json") for q in folder.questions()],
     }  # fmt: skip
 
 
-def check(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
-    """Whether both did the same work."""
+def check(ours: dict[str, Any], peer: dict[str, Any]) -> tuple[dict[str, bool], dict[str, Any]]:
+    """Whether both did the same work, and the figures that say so."""
     from kurabe.runs import RunFolder
 
-    mine = {a.key.model_dump_json(): a for a in RunFolder.open(ours["folder"]).answers()}
+    folder = RunFolder.open(ours["folder"])
+    mine = {a.key.model_dump_json(): a for a in folder.answers()}
     theirs = {json.dumps(a["key"], separators=(",", ":")): a["text"] for a in peer["answers"]}
     assert mine.keys() == theirs.keys(), "not the same questions"
     untuned = [key for key, a in mine.items() if a.key.trial == 0]
-    results = RunFolder.open(ours["folder"]).results()
+    same = sum(mine[k].text.strip() == theirs[k].strip() for k in untuned) / len(untuned)
+    results = folder.results()
     assert results is not None
-    losses = {}
-    for trial in results.trials:
-        own = [s["loss"] for s in ours["steps"] if s["trial"] == trial.trial][-5:]
-        losses[trial.recipe] = (statistics.fmean(own), statistics.fmean(peer["losses"][trial.recipe][-5:]))
-    return {
-        "untuned answers equal": sum(mine[k].text.strip() == theirs[k].strip() for k in untuned) / len(untuned),
-        "smallest gradient norm (kurabe, TRL)": (
-            min(s["grad_norm"] or 0.0 for s in ours["steps"]),
-            min(n for norms in peer["grad_norms"].values() for n in norms),
-        ),
-        "mean loss of the last 5 steps (kurabe, TRL)": losses,
-        "recall (kurabe, TRL)": {
-            a.label: (a.recall.value, peer["recall"].get(f"{a.arm}/{a.trial}")) for a in results.arms
-        },
+    own: dict[int, list[float]] = {}
+    for step in ours["steps"]:
+        own.setdefault(step["trial"], []).append(step["loss"])
+    curves = {t.recipe: (own[t.trial], peer["losses"][str(t.trial)]) for t in results.trials}
+    norms = min(s["grad_norm"] or 0.0 for s in ours["steps"]), min(map(min, peer["grad_norms"].values()))
+    recall = {a.label: (a.recall.value, peer["recall"][f"{a.arm}/{a.trial}"]) for a in results.arms}
+    checks = {
+        "untuned answers equal": same >= 0.99,
+        "no gradient is zero": min(norms) > 0,
+        "fair's losses fall alike": measuring.curves_alike(*curves["fair"]),
+        "recall alike": all(abs(a - b) <= RECALL_TOLERANCE for a, b in recall.values()),
     }
+    figures = {
+        "untuned answers equal": f"{same:.1%} of {len(untuned)}",
+        "smallest gradient norm (kurabe, peer)": "{:.2g}, {:.2g}".format(*norms),
+        "loss by fifths of the training (kurabe, peer)": {
+            recipe: [measuring.rounded_fifths(curve) for curve in both] for recipe, both in curves.items()
+        },
+        "recall (kurabe, peer)": recall,
+    }
+    return checks, figures
+
+
+def print_limits(ours: dict[str, Any], peers: dict[str, dict[str, Any]], threads: int) -> None:
+    """What this machine could do at best, beside what both took."""
+    from kurabe.runs import RunFolder
+
+    limits = measuring.measure_limits(threads)
+    folder = RunFolder.open(ours["folder"])
+    shape = Shape.of(json.loads((Path(folder.info().model.path) / "config.json").read_text(encoding="utf-8")))
+    flops = sum(shape.training(step["positions"], step["supervised"]) for step in ours["steps"])
+    asked = {a.key: Asked(a.prompt_tokens, a.cached_tokens, a.new_tokens) for a in folder.answers()}
+    batches = [[asked[key] for key in batch.keys] for batch in folder.plan()]
+    sides = {"kurabe": ours, **{f"TRL {name}": peer for name, peer in peers.items()}}
+    took = {part: {who: side["seconds"][part] for who, side in sides.items()} for part in ("train", "answer")}
+    print(f"this machine: {limits}")
+    trained = sum(step["positions"] for step in ours["steps"])
+    measuring.print_limit("training (4N FLOPs per position)", trained, flops / limits.flops, took["train"])
+    new = sum(row.new for row in asked.values())
+    least = measuring.answering_seconds(shape, limits, batches)
+    measuring.print_limit("decoding, prompts shared as kurabe does", new, least, took["answer"])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer", choices=PEERS, default="plain")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser = measuring.arguments(__doc__)
+    parser.add_argument(
+        "--peers", nargs="+", choices=peer_trl.HABITS, default=list(TARGETS), help="default: plain tuned"
+    )
     args = parser.parse_args()
-    ratios, first = [], None
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {args.threads} threads; peer: TRL {args.peer}")
-    print(f"{'round':>5} {'who':>7} {'import':>8} {'load':>8} {'train':>8} {'answer':>8} {'total':>8}   load average")
+    threads = args.threads or os.cpu_count() or 1
+    ratios: dict[str, list[float]] = {name: [] for name in args.peers}
+    checks: dict[str, dict[str, bool]] = {}
+    print(measuring.hardware(threads))
+    measuring.print_head()
     for number in range(1, args.rounds + 1):
         with tempfile.TemporaryDirectory() as folder:
-            ours = run_kurabe(Path(folder), args.threads)
-            job, out = Path(folder) / "job.json", Path(folder) / "out.json"
-            job.write_text(json.dumps(describe_job(ours["folder"], args.threads, PEERS[args.peer])), encoding="utf-8")
-            command = [sys.executable, str(HERE / "peer_trl.py"), str(job), str(out)]
-            log = Path(folder) / "peer.log"
-            with log.open("w", encoding="utf-8") as stream:
-                done = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False)
-            if done.returncode:
-                sys.exit(log.read_text(encoding="utf-8")[-4000:])
-            peer = json.loads(out.read_text(encoding="utf-8"))
-            for who, seconds in (("kurabe", ours["seconds"]), ("TRL", peer["seconds"])):
-                parts = " ".join(f"{seconds[part]:8.1f}" for part in ("import", "load", "train", "answer", "total"))
-                load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-                print(f"{number:>5} {who:>7} {parts}   {load:.1f}", flush=True)
-            ratios.append(peer["seconds"]["total"] / ours["seconds"]["total"])
-            first = first or check(ours, peer)
-    print(f"TRL / kurabe, process start to scored answers: median {statistics.median(ratios):.2f} of {len(ratios)}")
-    print(json.dumps(first, indent=2))
+            ours, peers = run_kurabe(Path(folder), threads), {}
+            measuring.print_parts(number, "kurabe", ours["seconds"])
+            for name in args.peers:
+                peers[name] = peer_trl.run(describe_job(ours["folder"], threads, name), Path(folder))
+                measuring.print_parts(number, f"TRL {name}", peers[name]["seconds"])
+                ratios[name].append(peers[name]["seconds"]["total"] / ours["seconds"]["total"])
+                if number == 1:
+                    checks[name], figures = check(ours, peers[name])
+                    measuring.print_checks(checks[name], figures)
+            if number == 1:
+                print_limits(ours, peers, threads)
+    outcomes = [
+        Outcome(WORK, *TARGETS[name], statistics.median(found), args.rounds, checks[name])
+        for name, found in ratios.items()
+        if name in TARGETS
+    ]
+    measuring.report(outcomes, args.outcomes)
+    for name in ratios.keys() - TARGETS.keys():
+        print(f"TRL {name} / kurabe: {statistics.median(ratios[name]):.2f}")
 
 
 if __name__ == "__main__":
