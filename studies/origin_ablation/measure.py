@@ -1,0 +1,225 @@
+"""Train the trials in groups, ask every question, count the values that came out right, store each trial as a whole.
+
+Knows no page and no statistics. A group's trials go to the backend in one call; which of them share a batch is its
+business.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from kurabe import arms, backends, intake, planning, provenance, scoring
+from kurabe.errors import StoppedError
+from kurabe.model import Backend, TrialPlan
+from kurabe.recipes import Plan
+from kurabe.schema import Answer, AnswerKey, Question, Request, Step
+from kurabe.settings import RunSettings
+from kurabe.texts import seconds as said_seconds
+from studies.origin_ablation import cells
+from studies.origin_ablation.cells import RUNS, Run
+from studies.origin_ablation.results import COMMAND, Counts, End, Probes, Session, Trial, Writer
+
+DATA = Path(__file__).resolve().parents[2] / "examples" / "support-en.jsonl"
+REFERENCES = ("base", "ceiling")  # without training: the bare question, and with the one right row in the prompt
+STEPS_PER_GROUP = 450  # what a kill can cost: three trials of 150 steps, or fifty of 9
+TRIED_STEPS = 3  # for the forecast; one more warms up and is not counted
+LAST_STEPS = 5  # their losses are averaged
+
+Say = Callable[[str], None]
+
+
+class Bench(NamedTuple):
+    """What all trials share: the model, the rows, the questions, the answer limit."""
+
+    backend: Backend
+    material: arms.Material
+    data_sha256: str
+    questions: tuple[Question, ...]
+    limit: int
+    make: Callable[[AnswerKey], Request]
+
+
+def prepare(backend: Backend, data: Path = DATA) -> Bench:
+    """The examples with every wording in its role, and the questions: all held-out wordings and the row's own one."""
+    request, examples = intake.read(data, RunSettings())
+    material = arms.Material(examples, request.prompt, request.language)
+    questions = tuple(planning.asked(examples))
+    limit = 2 * planning.longest_answer(questions, backend)
+    make = planning.request_maker(material, questions, limit)
+    return Bench(backend, material, request.data_sha256, questions, limit, make)
+
+
+def run(path: Path, settings: RunSettings, say: Say, runs: Sequence[Run] = RUNS) -> None:
+    """The whole study, or what is left of it, into the results file."""
+    bench = prepare(backends.load(settings))
+    with Writer(path, bench.backend.info, bench.data_sha256) as writer:
+        left = groups(writer.study.left(runs))
+        count = sum(map(len, left))
+        say(f"{len(runs)} trials, {len(runs) - count} of them stored in {path}")
+        if not count:
+            return
+        session = begin(bench, left)
+        writer.append(session)
+        say(f"{count} trials on {session.provenance.processor}, {session.model.threads} threads: "
+            f"about {said_seconds(session.predicted_seconds)}")  # fmt: skip
+        began, done = time.monotonic(), 0
+        for group in left:
+            trials = measure(bench, group)
+            writer.append(*trials)
+            done += len(group)
+            say(f"{done:>3}/{count}  {said_seconds(time.monotonic() - began):>12}  {_told(trials)}")
+        lasted = time.time() - psutil.Process().create_time()
+        load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
+        writer.append(End(trials=count, seconds=lasted, load=load))
+        say(f"{said_seconds(lasted)} since the start of the process. The page: {COMMAND} --page")
+
+
+def groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs whose batches have one shape and which are equally long, together; the short ones first."""
+    kinds: dict[tuple[int, str], list[Run]] = {}
+    for one in runs:
+        kinds.setdefault((one.cell.steps, one.cell.loss), []).append(one)
+    cut = []
+    for (steps, _), alike in sorted(kinds.items()):
+        size = max(1, STEPS_PER_GROUP // steps)
+        cut += [alike[start : start + size] for start in range(0, len(alike), size)]
+    return cut
+
+
+# --- a session's beginning: what the model does untrained, and how long the rest will take ---------------------------
+
+
+def begin(bench: Bench, left: Sequence[Sequence[Run]]) -> Session:
+    """Answer without training, try a few steps of each kind of row, and predict."""
+    references, slowest = {}, 0.0
+    for arm in REFERENCES:
+        answers = ask(bench, arm, [0])
+        references[arm] = tally(bench, answers)
+        slowest = max(slowest, sum(answer.seconds for answer in answers))
+    per_row = {group[0].cell.loss: 0.0 for group in left}
+    for loss in per_row:
+        per_row[loss] = seconds_per_row(bench, max((g for g in left if g[0].cell.loss == loss), key=_steps))
+    # A trained model's answers are about as long as those with the right row in the prompt.
+    predicted = sum(
+        cells.rows_seen(plan.plan) * per_row[one.cell.loss] + slowest
+        for group in left
+        for one, plan in zip(group, _plans(bench, group), strict=True)
+    )
+    info = bench.backend.info
+    return Session(
+        began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        model=info.model_copy(update={"path": ""}),  # a path says nothing to those who read the file
+        provenance=provenance.describe(bench.data_sha256), data=DATA.name, max_new_tokens=bench.limit,
+        predicted_seconds=predicted, references=references,
+    )  # fmt: skip
+
+
+def seconds_per_row(bench: Bench, group: Sequence[Run]) -> float:
+    """From a few steps of the group, trained as the group will be."""
+    short = [
+        trial._replace(plan=trial.plan.model_copy(update={"rates": trial.plan.rates[: TRIED_STEPS + 1]}))
+        for trial in _plans(bench, group)
+    ]
+    tried = [step for step in bench.backend.train(short) if step.step > 1]
+    rows = sum(cells.rows_seen(trial.plan) - cells.rows_seen(_first_step(trial)) for trial in short)
+    return sum(step.seconds for step in tried) / rows
+
+
+def _first_step(trial: TrialPlan) -> Plan:
+    return trial.plan.model_copy(update={"rates": trial.plan.rates[:1]})
+
+
+def _steps(group: Sequence[Run]) -> int:
+    return group[0].cell.steps
+
+
+# --- one group -------------------------------------------------------------------------------------------------------
+
+
+def measure(bench: Bench, group: Sequence[Run]) -> list[Trial]:
+    """Train a group, ask it everything, count."""
+    plans = _plans(bench, group)
+    steps: dict[int, list[Step]] = {plan.trial: [] for plan in plans}
+    for step in bench.backend.train(plans):
+        steps[step.trial].append(step)
+    said: dict[int, list[Answer]] = {plan.trial: [] for plan in plans}
+    for answer in ask(bench, "lora", list(said)):
+        said[answer.key.trial].append(answer)
+    return [
+        _trial(bench, one, plan, steps[plan.trial], said[plan.trial]) for one, plan in zip(group, plans, strict=True)
+    ]
+
+
+def _plans(bench: Bench, group: Sequence[Run]) -> list[TrialPlan]:
+    """Numbered within the group: the next group's adapters take the place of this one's."""
+    hidden = bench.backend.info.hidden
+    return [cells.trial_plan(one, number, bench.material, hidden) for number, one in enumerate(group, start=1)]
+
+
+def _trial(bench: Bench, one: Run, plan: TrialPlan, steps: Sequence[Step], answers: Sequence[Answer]) -> Trial:
+    losses = [step.loss for step in steps]
+    finite = [loss for loss in losses[-LAST_STEPS:] if loss is not None]
+    return Trial(
+        cell=one.cell, seed=one.seed, samples=len(plan.samples), rate=plan.plan.rate,
+        full_steps=cells.full_steps(plan.plan), rows=cells.rows_seen(plan.plan),
+        positions=sum(step.positions for step in steps),
+        first_loss=losses[0], last_loss=statistics.fmean(finite) if finite else None,
+        not_finite=losses.count(None), train_seconds=sum(step.seconds for step in steps),
+        answer_seconds=sum(answer.seconds for answer in answers), answers=tally(bench, answers), said=answers[0].text,
+    )  # fmt: skip
+
+
+def ask(bench: Bench, arm: str, trials: Sequence[int]) -> list[Answer]:
+    """Every question under each trial. An answer that did not come is no wrong answer: its trial is not stored."""
+    keys = [
+        AnswerKey(model=bench.backend.info.name, trial=trial, arm=arm, hop=planning.LIVE, probe=q.probe, question=q.id)
+        for trial in trials
+        for q in bench.questions
+    ]
+    answers = [answer for batch in _batches(keys, bench) for answer in bench.backend.answer(batch)]
+    failed = [answer for answer in answers if answer.finish == "error"]
+    if failed:
+        raise StoppedError(
+            f"{len(failed)} of {len(answers)} answers did not come; the trials stored before are kept.",
+            where=failed[0].key.question, why=failed[0].error, fix=f"Close other programs, then: {COMMAND}",
+        )  # fmt: skip
+    return answers
+
+
+def _batches(keys: Sequence[AnswerKey], bench: Bench) -> Iterator[list[Request]]:
+    rows = planning.rows_per_batch(bench.backend)
+    for start in range(0, len(keys), rows):
+        yield [bench.make(key) for key in keys[start : start + rows]]
+
+
+def tally(bench: Bench, answers: Sequence[Answer]) -> Probes:
+    """Right and wrong values of each example, by probe."""
+    asked = {question.id: question for question in bench.questions}
+    found: Probes = {}
+    for answer in answers:
+        question = asked[answer.key.question]
+        status = [outcome.status for outcome in scoring.score(answer, question).outcomes]
+        own = found.setdefault(question.probe, {})
+        before = own.get(question.example, Counts(right=0, wrong=0, items=0))
+        own[question.example] = Counts(
+            right=before.right + status.count("right"),
+            wrong=before.wrong + status.count("wrong"),
+            items=before.items + len(status),
+        )
+    return found
+
+
+def _told(trials: Sequence[Trial]) -> str:
+    """A group on one line: what it was, and the share of held-out values that came out right."""
+    cell = trials[0].cell
+    counts = [counts for trial in trials for counts in trial.answers.get("held_out", {}).values()]
+    share = sum(c.right for c in counts) / max(1, sum(c.items for c in counts))
+    return f"{len(trials)} x {cell.steps} steps, loss {cell.loss}: held-out recall {share:.0%}"
