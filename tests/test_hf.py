@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import write_model, write_tokenizer
 
-from kurabe import backends, provenance, recipes
+from kurabe import backends, hf, provenance, recipes
 from kurabe import engine as engine_module
 from kurabe.attention import ATTENTION
 from kurabe.chat import IGNORE
@@ -276,6 +276,31 @@ def test_weights_that_do_not_fill_the_model_are_refused(
     with pytest.raises(MissingError) as caught:
         backends.load(settings(folder))
     assert caught.value.fix
+
+
+def test_a_model_that_does_not_fit_into_memory_is_refused_before_it_is_loaded(
+    backend: HFBackend, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 4 * backend.info.parameters
+    monkeypatch.setattr(hf, "free_memory", lambda _: needed)
+    backends.load(settings(tiny_folder))
+    monkeypatch.setattr(hf, "free_memory", lambda _: needed - 1)
+    monkeypatch.setattr(hf, "_load", lambda _: 1 / 0)
+    with pytest.raises(MissingError, match="memory") as caught:
+        backends.load(settings(tiny_folder))
+    assert f"{needed:,}" in caught.value.why and caught.value.fix
+
+
+def test_trials_in_one_call_share_batches_and_one_can_be_stopped(backend: HFBackend) -> None:
+    backend.together = 3
+    taken: list[tuple[int, int]] = []
+    for step in backend.train([plan(t, steps=40, seed=t) for t in (1, 2, 3)], lambda t: t == 2 and len(taken) >= 6):
+        taken.append((step.trial, step.step))
+    backend.together = None
+    assert taken[:7] == [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2), (1, 3)]
+    assert [max(step for trial, step in taken if trial == t) for t in (1, 2, 3)] == [40, 2, 40]
+    answers = list(backend.answer([request(item, trial) for trial in (1, 3) for item in ITEMS]))
+    assert [answer.text for answer in answers] == [answer_text(item) for item in ITEMS] * 2
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:

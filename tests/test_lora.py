@@ -158,10 +158,14 @@ def test_routing(toy: tuple[Toy, AdapterStack]) -> None:
     _, stack = toy
     stack.route([0, 0, 2, 2, 1])
     assert stack.spans == (Span(1, 2, 4), Span(0, 4, 5))
-    stack.route([1, 1, 2, 2, 3, 3])
-    assert stack.even
-    stack.route([1, 2, 2, 3])
-    assert not stack.even
+    stack.open([2, 3])
+    for trials, even, taking in (
+        ([2, 2, 3, 3], True, None), ([3], True, [1]), ([2, 3, 3], False, None), ([3, 2], False, None),
+        ([1, 2], False, None), ([2, 0], False, None),
+    ):  # fmt: skip
+        stack.route(trials)
+        assert stack.even == even, trials
+        assert (None if stack.taking is None else stack.taking.tolist()) == taking
     with pytest.raises(KeyError):
         stack.route([8])
 

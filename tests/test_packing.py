@@ -82,7 +82,7 @@ def model(tiny_folder: Path) -> tuple[Any, AdapterStack]:
 def packed_gradients(model: Any, stack: AdapterStack, pack: Pack) -> tuple[float, Tensor]:
     _, gradients = stack.open([1, 2])
     model.set_attn_implementation(ATTENTION)
-    stack.route(pack.trials, pack.lengths)
+    stack.route(pack.trials)
     hidden = model.model(input_ids=pack.ids_KN, position_ids=pack.positions_KN, use_cache=False, within=pack)
     logits = model.lm_head(hidden.last_hidden_state.flatten(0, 1)[pack.at_M])
     loss = (F.cross_entropy(logits, pack.target_M, reduction="none") * pack.weight_M).sum()

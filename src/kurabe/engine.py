@@ -6,13 +6,16 @@ Knows token ids only, no words and no requests. Which keys a query sees is `atte
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +30,7 @@ PREFILL_POSITIONS = 4096  # positions of one forward pass over prompts
 HEAD_POSITIONS = 1024  # positions whose logits over the whole vocabulary are in memory at once
 CACHE_BYTES = 1 << 30  # what the rows of one batch may hold in keys and values
 COMPACT = 8  # finished rows leave when they are more than one in so many: copying costs, too
+_CONTAINER = Path("/sys/fs/cgroup")  # Linux
 
 
 @dataclass
@@ -89,9 +93,27 @@ class Engine:
         self.heads = int(config.num_key_value_heads)
         self.size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         self.device = stack.device
-        # Per position in training, roughly: inputs and outputs of every linear layer, norms and attention, in float32.
-        self.activation_bytes = 4 * self.layers * (12 * int(config.hidden_size) + 5 * int(config.intermediate_size))
+        self.hidden, self.inner = int(config.hidden_size), int(config.intermediate_size)
+        self.vocabulary = int(config.vocab_size)
         self.rows_in_training: int | None = None  # a limit that the trainer sets when memory has ended once
+
+    def row_bytes(self, width: int, labelled: int, *, dropout: bool) -> int:
+        """What a row of so many positions takes in training, roughly: inputs and outputs of every linear layer, norms
+        and attention, with dropout also the masks and what they leave; the logits, their softmax and its gradient."""
+        floats = self.layers * (12 * self.hidden + 5 * self.inner)
+        if dropout:
+            floats += self.layers * 2 * (6 * self.hidden + self.inner)
+        return 4 * (width * floats + 3 * labelled * self.vocabulary)
+
+    def trial_bytes(self, rank: int) -> int:
+        """What a trial in training takes beside its rows: adapter, two gradients (summed and new), AdamW's moments."""
+        return 5 * 4 * self.stack.size(rank)
+
+    def room(self, most: int | None = None) -> int:
+        """Bytes that the next batch may take: half of what is free, because estimates are rough. Where the memory is
+        shared with other programs it is never more than `most`: a larger batch gains nothing there."""
+        free = free_memory(self.device) // 2
+        return free if most is None or self.device.type == "cuda" else min(most, free)
 
     @torch.inference_mode()
     def answer(self, rows: Sequence[Row]) -> None:
@@ -123,7 +145,7 @@ class Engine:
 
     def _batches(self, rows: Sequence[Row], groups: Sequence[Group]) -> Iterator[list[Group]]:
         """Runs of groups whose own keys and values fit; a group that does not fit is cut, its prefix made again."""
-        fits = CACHE_BYTES // (2 * 4 * self.layers * self.heads * self.size)  # columns over all rows, float32
+        fits = self.room(CACHE_BYTES) // (2 * 4 * self.layers * self.heads * self.size)  # columns, float32
         batch: list[Group] = []
         for group in groups:
             rest = max(rows[i].given + rows[i].limit for i in group.rows)  # if its prefix has to be copied
@@ -249,6 +271,19 @@ class Engine:
         return tokens
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process can still have on a device."""
+    if device.type == "cuda":
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + held
+    free = int(psutil.virtual_memory().available)  # MPS shares the computer's memory
+    with contextlib.suppress(OSError, ValueError):  # a container's limit, where there is one; file pages can go
+        pages = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text(encoding="ascii").splitlines())
+        limit, used = (int((_CONTAINER / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
+        free = min(free, limit - used + int(pages.get("inactive_file", 0)))
+    return max(0, free)
+
+
 def _columns(batch: Sequence[Row], shared: Sequence[int], groups: Sequence[Group]) -> tuple[int, int]:
     """(columns of copied prefixes, all own columns) of the rows of a batch."""
     copied = max((group.shared for group in groups if not group.in_place), default=0)
@@ -257,9 +292,10 @@ def _columns(batch: Sequence[Row], shared: Sequence[int], groups: Sequence[Group
 
 
 def _cells(rows: Sequence[Row], groups: Sequence[Group]) -> int:
-    """Rows x columns of a batch of these groups."""
+    """Rows x columns of a batch of these groups, and the columns of their prefixes in place."""
     batch = [rows[i] for group in groups for i in group.rows]
-    return len(batch) * _columns(batch, [group.shared for group in groups for _ in group.rows], groups)[1]
+    own = len(batch) * _columns(batch, [group.shared for group in groups for _ in group.rows], groups)[1]
+    return own + sum(group.shared for group in groups if group.in_place)
 
 
 def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from kurabe import chat, hub
 from kurabe.attention import ATTENTION
 from kurabe.chat import IGNORE
-from kurabe.engine import Engine, Row
+from kurabe.engine import Engine, Row, free_memory
 from kurabe.errors import COPY_AGAIN, DataError, MissingError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
@@ -33,11 +34,12 @@ class HFBackend:
     def __init__(self, weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> None:
         self.chat = chat.load(weights.path)
         _check_vocabulary(self.chat, weights)
+        _check_memory(weights, device)
         model = _load(weights).to(device).eval()
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
         self.engine = Engine(model, self.stack, self.chat.end_ids)
-        self.together = 1  # trials in one batch, at most
+        self.together: int | None = None  # trials in one batch, at most; None: as many as are measured to be fastest
         config: Any = model.config
         self.info = ModelInfo(
             name=name, path=str(weights.path), sha256=weights.sha256, stand_in=stand_in, family=weights.family,
@@ -156,6 +158,19 @@ def _check_vocabulary(tokens: chat.Chat, weights: hub.Weights) -> None:
         )  # fmt: skip
 
 
+def _check_memory(weights: hub.Weights, device: str) -> None:
+    """Loading a model that does not fit can end the process without a word; the files say before how large it is."""
+    tensors = [entry for file in weights.files for entry in hub.check_safetensors(file).values()]
+    needed = sum(4 * math.prod(entry["shape"]) for entry in tensors)  # float32
+    free = min(free_memory(torch.device(place)) for place in {"cpu", device})
+    if needed > free:
+        raise MissingError(
+            "The memory is too small for this model.", where=str(weights.path),
+            why=f"Its weights take {needed:,} bytes in float32; {free:,} are free.",
+            fix="Close other programs, or use a smaller model.",
+        )  # fmt: skip
+
+
 def _load(weights: hub.Weights) -> Any:
     """The model in float32. Weights that do not fill the model exactly are refused: transformers would fill the gap
     with random numbers and only warn."""
@@ -169,9 +184,7 @@ def _load(weights: hub.Weights) -> Any:
             )  # fmt: skip
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         why = str(error).strip().split("\n")[0]
-        raise MissingError(
-            "The model cannot be loaded.", where=str(weights.path), why=why, fix=COPY_AGAIN
-        ) from error
+        raise MissingError("The model cannot be loaded.", where=str(weights.path), why=why, fix=COPY_AGAIN) from error
     # Old Llama files carry a table that transformers computes by itself.
     extra = [name for name in found["unexpected_keys"] if not name.endswith("inv_freq")]
     for names, what in ((found["missing_keys"], "lack"), (extra, "hold more than the model has:")):

@@ -34,6 +34,14 @@ class Span(NamedTuple):
     stop: int
 
 
+class Stretch(NamedTuple):
+    """Where the real positions of a batch row lie among those of its trial's whole step."""
+
+    begin: int
+    end: int
+    total: int
+
+
 class Slot(NamedTuple):
     """One trial's adapter: its true rank (the stack may be wider), the factor of its output, its dropout."""
 
@@ -73,36 +81,32 @@ class StackedLoRA(nn.Module):
         return y
 
     def _train(self, x: Tensor, y: Tensor, stack: AdapterStack) -> Tensor:
-        """The same with gradients. Every row belongs to a trial that is being trained, as `train.py` arranges."""
-        assert self.trained is not None
-        a_KRD, b_KRO = self.trained
-        spans, first = stack.spans, stack.first
-        if stack.even and len(spans) == a_KRD.shape[0] > 1:
-            x_KND, y_KNO = x.view(len(spans), -1, x.shape[-1]), y.view(len(spans), -1, y.shape[-1])
-            down = torch.bmm(x_KND, a_KRD.transpose(1, 2)) * stack.scale_K11[first : first + len(spans)]
-            return torch.baddbmm(y_KNO, down, b_KRO).view_as(y)
-        # One trial alone is the usual case: no slice of it, whose gradient would be a copy into zeros.
-        alone = a_KRD.shape[0] == 1
-        a_slots, b_slots = ((a_KRD.squeeze(0),), (b_KRO.squeeze(0),)) if alone else (a_KRD.unbind(0), b_KRO.unbind(0))
-        parts = []
-        for slot, start, stop in spans:
-            own = stack.slots[slot]
-            x_BTD, y_BTO = (x, y) if stop - start == len(x) else (x[start:stop], y[start:stop])
-            if own.dropout:
-                x_BTD = x_BTD * _mask(x_BTD, stack.lengths[start:stop], own)
-            a_RD, b_RO = a_slots[slot - first], b_slots[slot - first]
-            if own.rank < a_RD.shape[0]:
-                a_RD, b_RO = a_RD[: own.rank], b_RO[: own.rank]
-            down = F.linear(x_BTD.flatten(0, -2), a_RD)
-            parts.append(torch.addmm(y_BTO.flatten(0, -2), down, b_RO, alpha=own.scale))
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(y)
+        """The same with gradients: as many rows for each of the trials in training that take this step."""
+        assert self.trained is not None and stack.even
+        a_KRD, b_KRO = (leaf if leaf.shape[1] == stack.widest else leaf[:, : stack.widest] for leaf in self.trained)
+        if any(stack.slots[span.slot].dropout for span in stack.spans):
+            x = x * _mask(x, stack)
+        if len(a_KRD) == 1:  # one trial alone is the usual case: no batched product of one
+            down = F.linear(x.flatten(0, -2), a_KRD.squeeze(0))
+            scale = stack.slots[stack.first].scale
+            return torch.addmm(y.flatten(0, -2), down, b_KRO.squeeze(0), alpha=scale).view_as(y)
+        if stack.taking is not None:
+            a_KRD, b_KRO = a_KRD.index_select(0, stack.taking), b_KRO.index_select(0, stack.taking)
+        x_KND, y_KNO = x.view(len(a_KRD), -1, x.shape[-1]), y.view(len(a_KRD), -1, y.shape[-1])
+        down_KNR = torch.bmm(x_KND, a_KRD.transpose(1, 2)) * stack.scale_K11
+        return torch.baddbmm(y_KNO, down_KNR, b_KRO).view_as(y)
 
 
-def _mask(x_BTD: Tensor, lengths: Sequence[int], slot: Slot) -> Tensor:
-    """A dropout mask, drawn for the real positions of each row: padding must not move the generator on."""
+def _mask(x_BTD: Tensor, stack: AdapterStack) -> Tensor:
+    """Dropout masks. Each trial draws for the real positions of its whole step, so neither padding nor the number of
+    passes that the step is cut into moves its generator."""
     keep_BTD = torch.ones_like(x_BTD)
-    for row, length in enumerate(lengths or [x_BTD.shape[1]] * len(x_BTD)):
-        keep_BTD[row, :length].bernoulli_(1 - slot.dropout, generator=slot.generator).div_(1 - slot.dropout)
+    for slot, start, stop in stack.spans:
+        share, generator = 1 - stack.slots[slot].dropout, stack.slots[slot].generator
+        for row in range(start, stop):
+            begin, end, total = stack.stretches[row] if stack.stretches else (0, x_BTD.shape[1], x_BTD.shape[1])
+            drawn_TD = x_BTD.new_empty(total, x_BTD.shape[2]).bernoulli_(share, generator=generator)
+            keep_BTD[row, : end - begin] = drawn_TD[begin:end].div_(share)
     return keep_BTD
 
 
@@ -116,11 +120,14 @@ class AdapterStack:
         self.layers: dict[str, StackedLoRA] = {}
         self.slots: list[Slot] = []
         self.spans: tuple[Span, ...] = ()
-        self.lengths: tuple[int, ...] = ()  # real positions of each row, where a dropout mask must know them
-        self.even = False  # every span has as many rows, and no span has dropout: one product serves all
+        self.stretches: tuple[Stretch, ...] = ()  # of each row, where a dropout mask must know them
         self.first = 0  # the first slot that is being trained
+        self.widest = 0  # the largest rank that is being trained
+        self.even = False  # the spans are trials in training, with as many rows each: one product serves all
+        self.taking: Tensor | None = None  # which of the trials in training they are; None: all
         self._rank = 0
         self._flat_KP = torch.empty(0, 0)
+        self._open = 0  # trials in training
         self._gradients: list[Tensor] = []
         for parameter in model.parameters():
             parameter.requires_grad_(False)
@@ -142,8 +149,8 @@ class AdapterStack:
         """The slot of a trial, None where it has no adapter."""
         return next((i for i, slot in enumerate(self.slots) if slot.trial == trial), None)
 
-    def route(self, trials: Sequence[int], lengths: Sequence[int] = ()) -> None:
-        """Say which trial each row of the next batch belongs to (0 is the base) and, in training, how long it is."""
+    def route(self, trials: Sequence[int], stretches: Sequence[Stretch] = ()) -> None:
+        """Say which trial each row of the next batch belongs to (0 is the base) and, in training, where it lies."""
         spans: list[Span] = []
         slots = {trial: self.slot(trial) for trial in set(trials)}
         for row, trial in enumerate(trials):
@@ -155,34 +162,54 @@ class AdapterStack:
                 spans[-1] = spans[-1]._replace(stop=row + 1)
             else:
                 spans.append(Span(slot, row, row + 1))
-        self.spans, self.lengths = tuple(spans), tuple(lengths)
-        rows = len(trials) // len(spans) if spans else 0
-        self.even = all(
-            span == Span(self.first + i, i * rows, (i + 1) * rows) and not self.slots[span.slot].dropout
-            for i, span in enumerate(spans)
-        )
+        self.spans, self.stretches = tuple(spans), tuple(stretches)
+        if self._open:
+            self._take(len(trials))
+
+    def _take(self, rows: int) -> None:
+        """Whether the spans can take a step of training together, and with which factors."""
+        slots = [span.slot for span in self.spans]
+        opened = range(self.first, self.first + self._open)
+        each = rows / max(1, len(slots))
+        self.even = slots == sorted({*slots} & {*opened}) and all(span.stop - span.start == each for span in self.spans)
+        self.taking = None
+        if self.even and len(slots) < self._open:
+            self.taking = torch.tensor(slots, device=self.device) - self.first
+        self.scale_K11 = torch.tensor([self.slots[slot].scale for slot in slots], device=self.device).view(-1, 1, 1)
 
     def add(self, slots: Sequence[Slot], seeds: Sequence[int]) -> None:
         """Put fresh adapters side by side into the stack: A uniform as PEFT starts it, B zero. A trial that is
         already there is replaced."""
-        if self._gradients:  # the buffer would be made anew, and training would go on in the old one
-            raise RuntimeError("no adapter can be added while others are being trained")
-        kept = [slot for slot in self.slots if slot.trial not in {s.trial for s in slots}]
-        old = {slot.trial: self._read(index) for index, slot in enumerate(self.slots) if slot in kept}
-        self.slots = [*kept, *slots]
-        self._rank = max(slot.rank for slot in self.slots)
-        self._flat_KP = torch.zeros(len(self.slots), self.size(self._rank), device=self.device)
-        self._view()
-        for index, slot in enumerate(kept):
-            self._write(index, old[slot.trial])
+        gone = {slot.trial for slot in slots}
+        kept = [slot for slot in self.slots if slot.trial not in gone]
+        self._hold(kept, slots)
         for index, (slot, seed) in enumerate(zip(slots, seeds, strict=True), start=len(kept)):
             self._write(index, self._fresh(slot.rank, seed))
+
+    def drop(self, trials: Sequence[int]) -> None:
+        """Forget the adapters of these trials."""
+        self._hold([slot for slot in self.slots if slot.trial not in trials], [])
+
+    def _hold(self, kept: list[Slot], fresh: Sequence[Slot]) -> None:
+        """A buffer for these slots, filled with what is kept."""
+        if self._open:  # training would go on in the old buffer
+            raise RuntimeError("no adapter can come or go while others are being trained")
+        old = [self._read(self.slots.index(slot)) for slot in kept]
+        self.slots = [*kept, *fresh]
+        self._rank = max((slot.rank for slot in self.slots), default=0)
+        self._flat_KP = torch.zeros(len(self.slots), self.size(self._rank), device=self.device)
+        for layer, (a, b) in zip(self.layers.values(), self._cut(self._flat_KP), strict=True):
+            layer.adapters_KRD, layer.adapters_KRO = a, b
+        for index, tensors in enumerate(old):
+            self._write(index, tensors)
 
     def open(self, trials: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Let gradients flow into these trials, which lie side by side: their parameters and gradients, both [k, P]."""
         found = [self.slot(trial) for trial in trials]
         self.first = found[0] or 0
         assert found == list(range(self.first, self.first + len(trials))), "trials must lie side by side"
+        self._open = len(trials)
+        self.widest = max(slot.rank for slot in self.slots[self.first : self.first + len(trials)])
         flat_KP = self._flat_KP[self.first : self.first + len(trials)]
         grad_KP = torch.zeros_like(flat_KP)
         self._gradients = [view for pair in self._cut(grad_KP) for view in pair]
@@ -198,7 +225,7 @@ class AdapterStack:
 
     def close(self) -> None:
         """End training: no gradient flows any more."""
-        self.first, self._gradients = 0, []
+        self.first, self._open, self._gradients = 0, 0, []
         for layer in self.layers.values():
             layer.trained = None
 
@@ -211,11 +238,6 @@ class AdapterStack:
             views.append((flat_KP[:, at:middle].view(count, rank, d), flat_KP[:, middle:end].view(count, rank, o)))
             at = end
         return [(a.detach(), b.detach()) for a, b in views]
-
-    def _view(self) -> None:
-        for layer, (a, b) in zip(self.layers.values(), self._cut(self._flat_KP), strict=True):
-            layer.adapters_KRD, layer.adapters_KRO = a, b
-        self.scale_K11 = torch.tensor([s.scale for s in self.slots], device=self.device).view(-1, 1, 1)
 
     def _read(self, slot: int) -> dict[str, tuple[Tensor, Tensor]]:
         rank = self.slots[slot].rank
@@ -292,7 +314,6 @@ class AdapterStack:
             index = len(self.slots) - 1
         else:  # in its place: others may be in training
             self.slots[index] = self.slots[index]._replace(alpha=alpha, scale=scale, dropout=0.0)
-            self.scale_K11[index] = scale
         self._flat_KP[index] = 0
         self._write(index, pairs)
 

@@ -1,4 +1,4 @@
-"""The training loop: rows in, adapters trained, one `Step` record out per optimizer step and trial.
+"""The training loop: rows of many trials in, adapters trained, one `Step` record out per optimizer step and trial.
 
 Knows no files, no chat format and no screen. Rates come from the plan (`recipes.py`), rows from the chat (`chat.py`).
 Stop iterating and training stops; a step without a finite loss changes nothing and says None. Shapes in names: K lines
@@ -22,13 +22,16 @@ from torch import Tensor
 from kurabe.chat import IGNORE, Rendered
 from kurabe.engine import Engine
 from kurabe.errors import MissingError
-from kurabe.lora import Slot
+from kurabe.lora import Slot, Stretch
 from kurabe.model import Stopped
 from kurabe.packing import Pack, pack_rows
 from kurabe.recipes import Plan, Recipe
 from kurabe.schema import Step
 
 ACTIVATION_BYTES = 2 << 30  # what the activations of one forward and backward pass may take
+MEASURING = 0.05  # share of the work that may be spent on finding out how many trials to train together
+MEASURED_STEPS = 3  # of each number of trials; the first one warms up
+CLEARLY = 0.95  # twice as many trials in a batch must take less than this share of the time, else it is a tie
 
 
 class Job(NamedTuple):
@@ -41,13 +44,26 @@ class Job(NamedTuple):
 
 
 class Trainee:
-    """One trial in training: its rows in its own order, its optimizer."""
+    """One trial in training: its rows in its own order, its dropout, its optimizer."""
 
-    def __init__(self, job: Job, parameters_P: Tensor, gradient_P: Tensor) -> None:
+    def __init__(
+        self, job: Job, parameters_P: Tensor, gradient_P: Tensor, generator: torch.Generator | None = None
+    ) -> None:
         self.job, self.recipe = job, job.plan.recipe
         self.parameters_P, self.gradient_P = parameters_P, gradient_P
         self.mean_P, self.square_P = torch.zeros_like(parameters_P), torch.zeros_like(parameters_P)
         self.updates = 0
+        self.generator = generator if self.recipe.dropout else None
+        self.mark()
+
+    def mark(self) -> None:
+        """The next step's masks are drawn from here on."""
+        self.masks = None if self.generator is None else self.generator.get_state()
+
+    def replay(self) -> None:
+        """Let each pass of a step draw the same masks."""
+        if self.generator is not None and self.masks is not None:
+            self.generator.set_state(self.masks)
 
     def rows(self, step: int) -> list[Rendered]:
         """The rows of one optimizer step. Each epoch has its own order, drawn from the trial's seed."""
@@ -59,6 +75,7 @@ class Trainee:
 
     def update(self, rate: float, loss: float) -> float | None:
         """Clip, then AdamW without weight decay. The gradient's norm, None where nothing could be learned."""
+        self.mark()
         norm = float(self.gradient_P.norm())
         if not (math.isfinite(norm) and math.isfinite(loss)):
             return None
@@ -72,21 +89,88 @@ class Trainee:
 
 
 def train(
-    engine: Engine, jobs: Sequence[Job], pad_id: int, together: int = 1, stopped: Stopped | None = None
+    engine: Engine, jobs: Sequence[Job], pad_id: int, together: int | None = 1, stopped: Stopped | None = None
 ) -> Iterator[Step]:
-    """Train these trials; up to `together` of them in one batch, where their recipes shape batches alike. `stopped`
-    is asked before each step of each trial; one that it ends leaves the batch, and the others go on."""
-    waiting = list(jobs)
-    while waiting:
-        alike = [job for job in waiting if _shape(job) == _shape(waiting[0])][:together]
-        waiting = [job for job in waiting if job not in alike]
-        engine.stack.add([_slot(job, engine.device) for job in alike], [job.seed for job in alike])
-        parameters_KP, gradient_KP = engine.stack.open([job.trial for job in alike])
-        trainees = [Trainee(*parts) for parts in zip(alike, parameters_KP, gradient_KP, strict=True)]
-        try:
-            yield from _train(engine, trainees, pad_id, stopped)
-        finally:
-            engine.stack.close()
+    """Train these trials; up to `together` of them in one batch (None: as many as a measurement finds fastest), where
+    their recipes shape batches alike. `stopped` is asked before each step of each trial; one that it ends leaves the
+    batch, and the others go on."""
+    shapes: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        shapes.setdefault(_shape(job), []).append(job)
+    for alike in shapes.values():
+        size = (
+            pick_together(engine, alike, pad_id) if together is None else min(together, _trials_that_fit(engine, alike))
+        )
+        if size > 1:  # trials of one batch end together
+            alike.sort(key=lambda job: job.plan.steps)
+        for start in range(0, len(alike), size):
+            try:
+                yield from _train(engine, _begin(engine, alike[start : start + size]), pad_id, stopped)
+            finally:
+                engine.stack.close()
+
+
+def pick_together(engine: Engine, jobs: Sequence[Job], pad_id: int) -> int:
+    """How many of these trials, of one shape, to train in one batch: a few steps with 1, 2, 4, 8 ... of them are
+    timed, as long as that gets clearly faster and costs little beside the training. The adapters that are tried are
+    fresh ones, forgotten again."""
+    trial_steps = MEASURING * sum(job.plan.steps for job in jobs)
+    most = min(len(jobs), _trials_that_fit(engine, jobs))
+    if most == 1 or trial_steps < MEASURED_STEPS * (1 + 2):
+        return 1
+    best, pace, size = 1, math.inf, 1
+    while size <= most and trial_steps >= MEASURED_STEPS * size:
+        now = _seconds_per_position(engine, jobs[:size], pad_id)
+        if now > CLEARLY * pace:
+            break
+        best, pace, trial_steps, size = size, now, trial_steps - MEASURED_STEPS * size, 2 * size
+    return best
+
+
+def _seconds_per_position(engine: Engine, jobs: Sequence[Job], pad_id: int) -> float:
+    """Of these trials in one batch, on adapters under numbers that no trial has; infinite where memory ends."""
+    tried = [job._replace(trial=-1 - k) for k, job in enumerate(jobs)]
+    paces = []
+    try:
+        trainees = _begin(engine, tried)
+        for step in range(MEASURED_STEPS):
+            clock = time.monotonic()
+            done = _accumulate(engine, trainees, [trainee.rows(step) for trainee in trainees], pad_id)
+            for trainee, work in zip(trainees, done, strict=True):
+                trainee.update(0.0, work.loss)
+            paces.append((time.monotonic() - clock) / sum(work.positions for work in done))
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return math.inf
+    finally:
+        engine.stack.close()
+        engine.stack.drop([job.trial for job in tried])
+    return min(paces[1:])
+
+
+def _trials_that_fit(engine: Engine, jobs: Sequence[Job]) -> int:
+    """How many trials' adapters and optimizers the memory holds."""
+    each = engine.trial_bytes(max(job.plan.recipe.rank for job in jobs))
+    room = engine.room()
+    if room < each:
+        raise MissingError(
+            "The memory is too small to train this model.",
+            why=f"An adapter with its optimizer takes {each:,} bytes; {room:,} can be had.",
+            fix="Close other programs, or use a smaller model or a smaller rank.",
+        )
+    return room // each
+
+
+def _begin(engine: Engine, jobs: Sequence[Job]) -> list[Trainee]:
+    """Fresh adapters for these trials, open for gradients."""
+    slots = [_slot(job, engine.device) for job in jobs]
+    engine.stack.add(slots, [job.seed for job in jobs])
+    parameters_KP, gradient_KP = engine.stack.open([job.trial for job in jobs])
+    return [
+        Trainee(job, parameters_P, gradient_P, slot.generator)
+        for job, parameters_P, gradient_P, slot in zip(jobs, parameters_KP, gradient_KP, slots, strict=True)
+    ]
 
 
 def _train(engine: Engine, trainees: list[Trainee], pad_id: int, stopped: Stopped | None) -> Iterator[Step]:
@@ -98,19 +182,19 @@ def _train(engine: Engine, trainees: list[Trainee], pad_id: int, stopped: Stoppe
             return
         clock = time.monotonic()
         rows = [t.rows(step) for t in active]
-        # 2. Losses and gradients of every trial, each from its own rows only.
+        # 2. Losses and gradients of every trial, each from its own rows only; the time is shared by positions.
         done = _gradients(engine, active, rows, pad_id)
+        pace = (time.monotonic() - clock) / sum(work.positions for work in done)
         # 3. Each trial takes its own step, at its own rate.
         for trainee, work in zip(active, done, strict=True):
-            plan = trainee.job.plan
+            plan, clock = trainee.job.plan, time.monotonic()
             norm = trainee.update(plan.rates[step], work.loss)
-            seconds, clock = time.monotonic() - clock, time.monotonic()
             yield Step(
                 trial=trainee.job.trial, step=step + 1, steps=plan.steps, epoch=(step + 1) / plan.steps_per_epoch,
                 loss=work.loss if norm is not None else None, rate=plan.rates[step], grad_norm=norm,
-                positions=work.positions, supervised=work.supervised, seconds=seconds, at_once=engine.rows_in_training,
+                positions=work.positions, supervised=work.supervised,
+                seconds=pace * work.positions + time.monotonic() - clock, at_once=engine.rows_in_training,
             )  # fmt: skip
-            clock = time.monotonic()  # whatever the reader of the steps did in between is not training
 
 
 @dataclass
@@ -127,9 +211,9 @@ def _gradients(engine: Engine, active: list[Trainee], rows: list[list[Rendered]]
     try:
         return _accumulate(engine, active, rows, pad_id)
     except (MemoryError, RuntimeError) as error:
-        most = min(_rows_at_once(engine, rows, active[0].recipe), max(map(len, rows)))
         if not out_of_memory(error):
             raise
+        most = min(_rows_at_once(engine, rows, active[0].recipe), sum(map(len, rows)))
         if engine.rows_in_training is not None or most == 1:
             raise MissingError(
                 "The memory is too small to train this model.", why=str(error).split("\n")[0],
@@ -140,31 +224,45 @@ def _gradients(engine: Engine, active: list[Trainee], rows: list[list[Rendered]]
 
 
 def _accumulate(engine: Engine, active: list[Trainee], rows: list[list[Rendered]], pad_id: int) -> list[Work]:
-    """One pass, or several: how many rows share one is a matter of memory alone, because a position counts in the loss
-    what it counts in the whole step."""
+    """One pass, or several: which rows share one is a matter of memory alone, because a position counts in the loss
+    what it counts in the whole step, and dropout is drawn for the whole step."""
     recipe = active[0].recipe
-    done = [Work(positions=sum(max(len(row.ids), recipe.pad_to or 0) for row in own)) for own in rows]
-    weights = [_weights(own, recipe) for own in rows]
-    size = _rows_at_once(engine, rows, recipe)
+    widths = [[max(len(row.ids), recipe.pad_to or 0) for row in own] for own in rows]
+    done = [Work(positions=sum(own)) for own in widths]
+    weights = [_weights(own, trainee.recipe) for own, trainee in zip(rows, active, strict=True)]
     for trainee in active:
         trainee.gradient_P.zero_()
-    for start in range(0, max(map(len, rows)), size):
-        part = slice(start, start + size)
-        now = [i for i, own in enumerate(rows) if own[part]]
+    for now, part in _passes(list(map(len, rows)), _rows_at_once(engine, rows, recipe)):
         pack = pack_rows(
             [active[i].job.trial for i in now], [rows[i][part] for i in now], [weights[i][part] for i in now],
             engine.device, pad_id=pad_id, pad_to=recipe.pad_to,
             share=not recipe.dropout,  # with dropout, each row has its own masks from its first position on
         )  # fmt: skip
+        stretches = []
+        for i in now:
+            active[i].replay()
+            begin = sum(widths[i][: part.start])
+            stretches.append(Stretch(begin, begin + sum(widths[i][part]), done[i].positions))
+        engine.stack.route(pack.trials, stretches)
         for line, (i, loss) in enumerate(zip(now, _backward(engine, pack).tolist(), strict=True)):
             done[i].loss += loss
             done[i].supervised += int((pack.place_M == line).sum())
     return done
 
 
+def _passes(counts: Sequence[int], most: int) -> Iterator[tuple[list[int], slice]]:
+    """(trials, which of their rows) of each pass: all trials with as many rows each as fit; where not even one row of
+    each fits, some of the trials."""
+    lines = min(len(counts), most)
+    each = most // lines
+    for first in range(0, len(counts), lines):
+        some = range(first, min(first + lines, len(counts)))
+        for start in range(0, max(counts[i] for i in some), each):
+            yield [i for i in some if start < counts[i]], slice(start, start + each)
+
+
 def _backward(engine: Engine, pack: Pack) -> Tensor:
     """One forward and one backward pass; the loss of each line."""
-    engine.stack.route(pack.trials, pack.lengths)
     hidden_KND = engine.decoder(
         input_ids=pack.ids_KN, position_ids=pack.positions_KN, use_cache=False, within=pack
     ).last_hidden_state
@@ -188,10 +286,14 @@ def _weights(rows: Sequence[Rendered], recipe: Recipe) -> list[float]:
 
 
 def _rows_at_once(engine: Engine, rows: list[list[Rendered]], recipe: Recipe) -> int:
-    """Rows of each trial in one pass."""
-    width = max([recipe.pad_to or 0, *(len(row.ids) for own in rows for row in own)])
-    fits = max(1, ACTIVATION_BYTES // (engine.activation_bytes * width * len(rows)))
-    return min(fits, engine.rows_in_training or fits)
+    """Rows of all trials in one pass."""
+    every = [row for own in rows for row in own]
+    width = max([recipe.pad_to or 0, *(len(row.ids) for row in every)])
+    labelled = (
+        width if recipe.loss_on == "everything" else max(len(row.ids) - row.labels.count(IGNORE) for row in every)
+    )
+    fits = engine.room(ACTIVATION_BYTES) // engine.row_bytes(width, labelled, dropout=recipe.dropout > 0)
+    return max(1, min(fits, engine.rows_in_training or fits))
 
 
 def _shape(job: Job) -> tuple[int | None, int | None, str, bool]:
