@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -208,3 +210,14 @@ def test_a_batch_is_cut_to_the_memory(
     assert max(sizes) <= 120
     for row in rows[::5]:
         assert row.new == generate(references[row.trial], row)[0]
+
+
+def test_the_engine_page_names_what_is_there() -> None:
+    """A reader checks the picture against the code by these names."""
+    page = (Path(__file__).parents[1] / "docs" / "engine.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"\b(train|packing|engine|attention|lora)((?:\.(?!py\b|md\b)\w+)+)", page))
+    assert len(names) > 12
+    for module, path in names:
+        found: Any = importlib.import_module(f"kurabe.{module}")
+        for name in path.strip(".").split("."):
+            found = getattr(found, name)

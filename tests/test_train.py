@@ -200,27 +200,6 @@ def test_equal_seeds_are_bit_equal_and_others_are_not(engine: Engine) -> None:
     assert not torch.equal(weights, other)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_trials_together_equal_each_alone(engine: Engine, dropout: float) -> None:
-    """Different rows, ranks, rates, clips and lengths; the shorter trials stop and the others go on."""
-    jobs = [
-        job(1, rows=6, epochs=2, dropout=dropout),
-        job(2, rows=5, epochs=4, rank=2, alpha=8, rate=0.005, dropout=dropout),
-        job(3, rows=8, epochs=1, clip=0.05, dropout=dropout),
-    ]
-    alone = {}
-    for work in jobs:
-        steps = run(engine, work)
-        alone[work.trial] = [step.loss for step in steps], adapters(engine, work.trial)
-    engine.stack.add([], [])
-    steps = run(engine, *jobs, together=3)
-    for work in jobs:
-        losses, weights = alone[work.trial]
-        assert [s.loss for s in steps if s.trial == work.trial] == pytest.approx(losses, rel=1e-3)
-        torch.testing.assert_close(adapters(engine, work.trial), weights, atol=2e-3, rtol=2e-2)
-    assert Counter(step.trial for step in steps) == {1: 6, 2: 12, 3: 4}
-
-
 def test_recipes_of_other_shapes_are_trained_one_after_another(engine: Engine) -> None:
     steps = run(engine, job(1), job(2, loss_on="everything", pad_to=16), job(3), together=4)
     assert [t for t, _ in Counter(step.trial for step in steps).items()] == [1, 3, 2]
