@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ from kurabe import backends, provenance, recipes
 from kurabe.dataset import read_examples
 from kurabe.errors import EXIT_RESUMABLE, DataError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
+from kurabe.model import TrialPlan
 from kurabe.recipes import RECIPES, scaled_rate
+from kurabe.schema import Step
 from kurabe.settings import RunSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,49 +117,45 @@ def test_rows_seen(steps: int, wordings: int, rows: int, backend: FakeBackend) -
 # --- measuring, storing, going on ------------------------------------------------------------------------------------
 
 
-def test_groups_hold_trials_of_one_shape_and_no_more_than_a_kill_may_cost() -> None:
+def test_trials_of_one_shape_go_to_the_backend_in_one_call() -> None:
     cut = measure.groups(RUNS)
     assert sorted(map(str, itertools.chain(*cut))) == sorted(map(str, RUNS))
-    for group in cut:
-        assert len({(run.cell.steps, run.cell.loss) for run in group}) == 1
-        assert len(group) == 1 or len(group) * group[0].cell.steps <= measure.STEPS_PER_GROUP
+    assert [{(run.cell.steps, run.cell.loss) for run in group} for group in cut] == [
+        {(9, "answers")}, {(9, "everywhere")}, {(150, "answers")}, {(150, "everywhere")}
+    ]  # fmt: skip
 
 
 def test_a_stopped_study_goes_on_where_it_was(
     tmp_path: Path, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, trained = tmp_path / "results.jsonl", []
-    monkeypatch.setattr(measure, "STEPS_PER_GROUP", 4 * 9)
-    monkeypatch.setattr(measure, "measure", counted(trained))
+    path = tmp_path / "results.jsonl"
+    trained: list[int] = []
+    train = backend.train
 
-    def stop_after_two_groups(line: str) -> None:
-        if len(trained) == 8 and "recall" in line:
+    def counted(trials: Sequence[TrialPlan], *rest: Any) -> Iterator[Step]:
+        trained.append(len(trials))
+        return train(trials, *rest)
+
+    def stop_after_eight(line: str) -> None:
+        if line.lstrip().startswith("8/12 "):
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(backend, "train", counted)
     with pytest.raises(KeyboardInterrupt):
-        measure.run(path, RunSettings(), stop_after_two_groups, SHORT)
-    assert [trial.run for trial in results.read(path).trials] == trained == SHORT[:8]
+        measure.run(path, RunSettings(), stop_after_eight, SHORT)
+    first = results.read(path)
+    assert [trial.run for trial in first.trials] == SHORT[:8] and trained == [1, 12]  # one is tried for the forecast
 
     path.write_bytes(path.read_bytes()[:-20])  # the kill cut the last line off
-    assert len(results.read(path).trials) == 7
+    assert results.read(path).trials == first.trials[:7]
     measure.run(path, RunSettings(), ignore, SHORT)
-    assert trained[8:] == SHORT[7:]
     study = results.read(path)
-    assert sorted(map(str, (trial.run for trial in study.trials))) == sorted(map(str, SHORT))
+    assert trained == [1, 12, 1, 5]
+    assert study.trials[:7] == first.trials[:7] and [trial.run for trial in study.trials] == SHORT
     assert (len(study.sessions), [end.trials for end in study.ends]) == (2, [5])
 
     measure.run(path, RunSettings(), ignore, SHORT)  # nothing is left
-    assert len(trained) == 13 and results.read(path) == study
-
-
-def counted(trained: list[Run]) -> Callable[..., list[Trial]]:
-    measured = measure.measure
-
-    def call(bench: measure.Bench, group: list[Run]) -> list[Trial]:
-        trained.extend(group)
-        return measured(bench, group)
-
-    return call
+    assert len(trained) == 4 and results.read(path) == study
 
 
 def ignore(line: str) -> None:
@@ -217,7 +216,7 @@ EFFECTS = {"steps": 8, "warmup": 0, "loss": 4, "wordings": 2}  # of 20
 def added(cell: Cell, example: int) -> float:
     """Each mend adds its part, to every second example a little more than to the others."""
     mends = [name for name in EFFECTS if getattr(cell, name) == FAULTS[name].mended]
-    return 2 + sum(EFFECTS[name] + (-1) ** example for name in mends)
+    return 2 + sum(EFFECTS[name] + (1, -1)[example % 2] for name in mends)
 
 
 def gated(cell: Cell, example: int) -> float:

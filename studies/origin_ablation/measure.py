@@ -1,6 +1,6 @@
-"""Train the trials in groups, ask every question, count the values that came out right, store each trial as a whole.
+"""Train the trials, ask every question, count the values that came out right, store each trial when its training ends.
 
-Knows no page and no statistics. A group's trials go to the backend in one call; which of them share a batch is its
+Knows no page and no statistics. Trials of one shape go to the backend in one call; which of them share a batch is its
 business.
 """
 
@@ -19,7 +19,6 @@ import psutil
 from kurabe import arms, backends, intake, planning, provenance, scoring
 from kurabe.errors import StoppedError
 from kurabe.model import Backend, TrialPlan
-from kurabe.recipes import Plan
 from kurabe.schema import Answer, AnswerKey, Question, Request, Step
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
@@ -29,8 +28,7 @@ from studies.origin_ablation.results import COMMAND, Counts, End, Probes, Sessio
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "support-en.jsonl"
 REFERENCES = ("base", "ceiling")  # without training: the bare question, and with the one right row in the prompt
-STEPS_PER_GROUP = 450  # what a kill can cost: three trials of 150 steps, or fifty of 9
-TRIED_STEPS = 3  # for the forecast; one more warms up and is not counted
+TRIED_STEPS = 3  # for the forecast, of one trial alone; one more warms up and is not counted
 LAST_STEPS = 5  # their losses are averaged
 
 Say = Callable[[str], None]
@@ -65,17 +63,17 @@ def run(path: Path, settings: RunSettings, say: Say, runs: Sequence[Run] = RUNS)
         count = sum(map(len, left))
         say(f"{len(runs)} trials, {len(runs) - count} of them stored in {path}")
         if not count:
+            say(f"Nothing is left to do. The page: {COMMAND} --page")
             return
         session = begin(bench, left)
         writer.append(session)
         say(f"{count} trials on {session.provenance.processor}, {session.model.threads} threads: "
             f"about {said_seconds(session.predicted_seconds)}")  # fmt: skip
-        began, done = time.monotonic(), 0
-        for group in left:
-            trials = measure(bench, group)
-            writer.append(*trials)
-            done += len(group)
-            say(f"{done:>3}/{count}  {said_seconds(time.monotonic() - began):>12}  {_told(trials)}")
+        began = time.monotonic()
+        trials = (trial for group in left for trial in measure(bench, group))
+        for done, trial in enumerate(trials, start=1):
+            writer.append(trial)
+            say(f"{done:>3}/{count}  {said_seconds(time.monotonic() - began):>12}  {_told(trial)}")
         lasted = time.time() - psutil.Process().create_time()
         load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
         writer.append(End(trials=count, seconds=lasted, load=load))
@@ -87,11 +85,7 @@ def groups(runs: Sequence[Run]) -> list[list[Run]]:
     kinds: dict[tuple[int, str], list[Run]] = {}
     for one in runs:
         kinds.setdefault((one.cell.steps, one.cell.loss), []).append(one)
-    cut = []
-    for (steps, _), alike in sorted(kinds.items()):
-        size = max(1, STEPS_PER_GROUP // steps)
-        cut += [alike[start : start + size] for start in range(0, len(alike), size)]
-    return cut
+    return [kinds[kind] for kind in sorted(kinds)]
 
 
 # --- a session's beginning: what the model does untrained, and how long the rest will take ---------------------------
@@ -101,18 +95,15 @@ def begin(bench: Bench, left: Sequence[Sequence[Run]]) -> Session:
     """Answer without training, try a few steps of each kind of row, and predict."""
     references, slowest = {}, 0.0
     for arm in REFERENCES:
-        answers = ask(bench, arm, [0])
+        answers = ask(bench, arm, 0)
         references[arm] = tally(bench, answers)
         slowest = max(slowest, sum(answer.seconds for answer in answers))
-    per_row = {group[0].cell.loss: 0.0 for group in left}
-    for loss in per_row:
-        per_row[loss] = seconds_per_row(bench, max((g for g in left if g[0].cell.loss == loss), key=_steps))
-    # A trained model's answers are about as long as those with the right row in the prompt.
-    predicted = sum(
-        cells.rows_seen(plan.plan) * per_row[one.cell.loss] + slowest
-        for group in left
-        for one, plan in zip(group, _plans(bench, group), strict=True)
-    )
+    predicted = 0.0
+    for group in left:
+        plans = _plans(bench, group)
+        rows = sum(cells.rows_seen(plan.plan) for plan in plans)
+        # A trained model's answers are about as long as those with the right row in the prompt.
+        predicted += rows * seconds_per_row(bench, plans[0]) + len(plans) * slowest
     info = bench.backend.info
     return Session(
         began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -122,40 +113,25 @@ def begin(bench: Bench, left: Sequence[Sequence[Run]]) -> Session:
     )  # fmt: skip
 
 
-def seconds_per_row(bench: Bench, group: Sequence[Run]) -> float:
-    """From a few steps of the group, trained as the group will be."""
-    short = [
-        trial._replace(plan=trial.plan.model_copy(update={"rates": trial.plan.rates[: TRIED_STEPS + 1]}))
-        for trial in _plans(bench, group)
-    ]
-    tried = [step for step in bench.backend.train(short) if step.step > 1]
-    rows = sum(cells.rows_seen(trial.plan) - cells.rows_seen(_first_step(trial)) for trial in short)
-    return sum(step.seconds for step in tried) / rows
-
-
-def _first_step(trial: TrialPlan) -> Plan:
-    return trial.plan.model_copy(update={"rates": trial.plan.rates[:1]})
-
-
-def _steps(group: Sequence[Run]) -> int:
-    return group[0].cell.steps
+def seconds_per_row(bench: Bench, trial: TrialPlan) -> float:
+    """From the first steps of a trial."""
+    first, short = (trial.plan.model_copy(update={"rates": trial.plan.rates[:n]}) for n in (1, TRIED_STEPS + 1))
+    tried = [step.seconds for step in bench.backend.train([trial._replace(plan=short)]) if step.step > 1]
+    return sum(tried) / (cells.rows_seen(short) - cells.rows_seen(first))
 
 
 # --- one group -------------------------------------------------------------------------------------------------------
 
 
-def measure(bench: Bench, group: Sequence[Run]) -> list[Trial]:
-    """Train a group, ask it everything, count."""
+def measure(bench: Bench, group: Sequence[Run]) -> Iterator[Trial]:
+    """Train a group; each trial is asked everything when its last step is done, whether others still train or not."""
     plans = _plans(bench, group)
     steps: dict[int, list[Step]] = {plan.trial: [] for plan in plans}
     for step in bench.backend.train(plans):
         steps[step.trial].append(step)
-    said: dict[int, list[Answer]] = {plan.trial: [] for plan in plans}
-    for answer in ask(bench, "lora", list(said)):
-        said[answer.key.trial].append(answer)
-    return [
-        _trial(bench, one, plan, steps[plan.trial], said[plan.trial]) for one, plan in zip(group, plans, strict=True)
-    ]
+        if step.step == step.steps:
+            at = step.trial - 1
+            yield _trial(bench, group[at], plans[at], steps[step.trial], ask(bench, "lora", step.trial))
 
 
 def _plans(bench: Bench, group: Sequence[Run]) -> list[TrialPlan]:
@@ -177,11 +153,10 @@ def _trial(bench: Bench, one: Run, plan: TrialPlan, steps: Sequence[Step], answe
     )  # fmt: skip
 
 
-def ask(bench: Bench, arm: str, trials: Sequence[int]) -> list[Answer]:
-    """Every question under each trial. An answer that did not come is no wrong answer: its trial is not stored."""
+def ask(bench: Bench, arm: str, trial: int) -> list[Answer]:
+    """Every question under one trial. An answer that did not come is no wrong answer: its trial is not stored."""
     keys = [
         AnswerKey(model=bench.backend.info.name, trial=trial, arm=arm, hop=planning.LIVE, probe=q.probe, question=q.id)
-        for trial in trials
         for q in bench.questions
     ]
     answers = [answer for batch in _batches(keys, bench) for answer in bench.backend.answer(batch)]
@@ -217,9 +192,8 @@ def tally(bench: Bench, answers: Sequence[Answer]) -> Probes:
     return found
 
 
-def _told(trials: Sequence[Trial]) -> str:
-    """A group on one line: what it was, and the share of held-out values that came out right."""
-    cell = trials[0].cell
-    counts = [counts for trial in trials for counts in trial.answers.get("held_out", {}).values()]
+def _told(trial: Trial) -> str:
+    """A trial on one line: what it was, and the share of held-out values that came out right."""
+    counts = trial.answers.get("held_out", {}).values()
     share = sum(c.right for c in counts) / max(1, sum(c.items for c in counts))
-    return f"{len(trials)} x {cell.steps} steps, loss {cell.loss}: held-out recall {share:.0%}"
+    return f"{trial.cell}, seed {trial.seed}: held-out recall {share:.0%}"
