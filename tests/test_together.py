@@ -172,6 +172,29 @@ def test_memory_that_ends_in_the_middle_of_a_step_changes_nothing(
         assert_same(found[work.trial], reference)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("broken", [1, 2, 5])
+def test_a_trial_that_breaks_down_leaves_the_others_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, broken: int, shared: bool
+) -> None:
+    """Numbers that are none stay in their trial, wherever in the batch it lies: 0 x NaN is NaN, so not even padding may
+    come from another trial."""
+    if not shared:
+        true = train_module.pack_rows
+        monkeypatch.setattr(train_module, "pack_rows", lambda *a, **named: true(*a, **named | {"share": False}))
+    jobs = [job(trial) for trial in (1, 2, 5)]
+    expected = [alone(engine, work) for work in jobs]
+    wild = [
+        w._replace(plan=w.plan.model_copy(update={"rates": (1e30,) * w.plan.steps})) if w.trial == broken else w
+        for w in jobs
+    ]
+    found = courses(engine, wild, 3)
+    assert None in found[broken].losses
+    for work, reference in zip(jobs, expected, strict=True):
+        if work.trial != broken:
+            assert_same(found[work.trial], reference)
+
+
 # --- a leak would be caught ------------------------------------------------------------------------------------------
 
 

@@ -111,8 +111,10 @@ def _common(rows: Sequence[Sequence[int]]) -> int:
     return next((i for i in range(shortest) if len({row[i] for row in rows}) > 1), shortest)
 
 
-def _rectangle(rows: Sequence[Sequence[int]], width: int, fill: int = 0) -> Tensor:
-    return torch.tensor([[*row, *([fill] * (width - len(row)))] for row in rows])
+def _rectangle(rows: Sequence[Sequence[int]], width: int, fill: int | None = None) -> Tensor:
+    """Rows filled up with `fill`, or each with its own first value: a place in the same line. Filled places count for
+    nothing, but 0 x NaN is NaN: where a trial breaks down, its numbers must not lie in another's padding."""
+    return torch.tensor([[*row, *([row[0] if fill is None else fill] * (width - len(row)))] for row in rows])
 
 
 def _mask(

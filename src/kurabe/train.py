@@ -101,8 +101,8 @@ def train(
         size = (
             pick_together(engine, alike, pad_id) if together is None else min(together, _trials_that_fit(engine, alike))
         )
-        if size > 1:  # trials of one batch end together
-            alike.sort(key=lambda job: job.plan.steps)
+        if size > 1:  # trials of one batch end together and are about as wide
+            alike.sort(key=lambda job: (job.plan.steps, job.plan.recipe.rank))
         for start in range(0, len(alike), size):
             try:
                 yield from _train(engine, _begin(engine, alike[start : start + size]), pad_id, stopped)
