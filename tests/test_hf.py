@@ -152,6 +152,7 @@ def test_a_score_is_the_log_probability_of_the_whole_answer(
 ) -> None:
     """For the base and for a tuned trial, gold and distractors, in whatever company."""
     monkeypatch.setattr(engine_module, "IN_PLACE", in_place)
+    monkeypatch.setattr(engine_module, "HEAD_BYTES", 2 * 4 * backend.info.vocabulary * 7)  # seven positions at once
     list(backend.train([plan(6, steps=8)]))
     asked = [(item, trial, answer_text(other)) for item in ITEMS for trial in (0, 6) for other in ITEMS[:2]]
     asked += [("days", 6, ""), ("days", 0, "$")]

@@ -27,7 +27,7 @@ from kurabe.lora import AdapterStack
 # because each prefix in place costs a few more calls per layer.
 IN_PLACE = 4096
 PREFILL_POSITIONS = 4096  # positions of one forward pass over prompts
-HEAD_POSITIONS = 1024  # positions whose logits over the whole vocabulary are in memory at once
+HEAD_BYTES = 256 << 20  # what the logits of scored positions over the whole vocabulary may take at once
 CACHE_BYTES = 1 << 30  # what the rows of one batch may hold in keys and values
 COMPACT = 8  # finished rows leave when they are more than one in so many: copying costs, too
 _CONTAINER = Path("/sys/fs/cgroup")  # Linux
@@ -137,8 +137,9 @@ class Engine:
     def _logprobs(self, hidden_BTD: Tensor, at: list[tuple[int, int, int]]) -> list[float]:
         """Of (line, position, token): how likely the token is after that position. The head sees nothing else."""
         found: list[float] = []
-        for start in range(0, len(at), HEAD_POSITIONS):
-            line_M, at_M, token_M = torch.tensor(at[start : start + HEAD_POSITIONS], device=self.device).unbind(1)
+        most = max(1, HEAD_BYTES // (2 * 4 * self.vocabulary))  # the logits and their log-softmax
+        for start in range(0, len(at), most):
+            line_M, at_M, token_M = torch.tensor(at[start : start + most], device=self.device).unbind(1)
             logits_MV = self.head(hidden_BTD[line_M, at_M]).float()
             found += (-F.cross_entropy(logits_MV, token_M, reduction="none")).tolist()
         return found

@@ -105,8 +105,11 @@ def _mask(x_BTD: Tensor, stack: AdapterStack) -> Tensor:
         share, generator = 1 - stack.slots[slot].dropout, stack.slots[slot].generator
         for row in range(start, stop):
             begin, end, total = stack.stretches[row] if stack.stretches else (0, x_BTD.shape[1], x_BTD.shape[1])
-            drawn_TD = x_BTD.new_empty(total, x_BTD.shape[2]).bernoulli_(share, generator=generator)
-            keep_BTD[row, : end - begin] = drawn_TD[begin:end].div_(share)
+            here_TD = keep_BTD[row, : end - begin]
+            drawn_TD = here_TD if len(here_TD) == total else x_BTD.new_empty(total, x_BTD.shape[2])
+            drawn_TD.bernoulli_(share, generator=generator).div_(share)
+            if drawn_TD is not here_TD:
+                here_TD.copy_(drawn_TD[begin:end])
     return keep_BTD
 
 
