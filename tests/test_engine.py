@@ -221,3 +221,14 @@ def test_the_engine_page_names_what_is_there() -> None:
         found: Any = importlib.import_module(f"kurabe.{module}")
         for name in path.strip(".").split("."):
             found = getattr(found, name)
+
+
+def test_a_container_s_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engine_module, "_CONTAINER", tmp_path)
+    whole = engine_module.free_memory(torch.device("cpu"))
+    assert whole > 1000
+    for name, text in (("max", "1000"), ("current", "800"), ("stat", "anon 700\ninactive_file 50")):
+        (tmp_path / f"memory.{name}").write_text(text + "\n", encoding="ascii")
+    assert engine_module.free_memory(torch.device("cpu")) == 250
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    assert engine_module.free_memory(torch.device("cpu")) > 1000

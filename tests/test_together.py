@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -249,6 +248,30 @@ def test_a_leak_between_trials_would_be_caught(
             assert_same(found[work.trial], reference)
 
 
+def test_trials_of_one_batch_are_about_equally_long(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They end together, and few positions and ranks are filled up; one after another they keep their order."""
+    batches: list[list[int]] = []
+
+    def seen(engine: Engine, trainees: list[Trainee], *rest: Any) -> Any:
+        batches.append([trainee.job.trial for trainee in trainees])
+        return iter(())
+
+    monkeypatch.setattr(train_module, "_train", seen)
+    pool = [job(t) for t in (8, 2, 4, 5, 12, 3, 6)]
+    short = pool[0]._replace(trial=30, rows=pool[0].rows[:1])  # as many steps as trial 8, but fewer rows in each
+    jobs = [*pool, short]
+    list(train(engine, jobs, PAD, 3))
+    order = [trial for batch in batches for trial in batch]
+    steps = {work.trial: work.plan.steps for work in jobs}
+    assert [len(batch) for batch in batches] == [3, 3, 2]
+    assert [steps[trial] for trial in order] == sorted(steps.values())
+    assert order.index(30) < order.index(8)
+    del batches[:]
+    list(train(engine, jobs, PAD, 1))
+    assert batches == [[work.trial] for work in jobs]
+    engine.stack.drop([work.trial for work in jobs])
+
+
 # --- how many together -----------------------------------------------------------------------------------------------
 
 
@@ -364,14 +387,3 @@ def test_the_batch_is_cut_to_what_is_free(engine: Engine, monkeypatch: pytest.Mo
     with pytest.raises(MissingError, match="memory") as caught:
         list(train(engine, [job(3)], PAD))
     assert caught.value.fix
-
-
-def test_a_container_s_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(engine_module, "_CONTAINER", tmp_path)
-    whole = engine_module.free_memory(torch.device("cpu"))
-    assert whole > 1000
-    for name, text in (("max", "1000"), ("current", "800"), ("stat", "anon 700\ninactive_file 50")):
-        (tmp_path / f"memory.{name}").write_text(text + "\n", encoding="ascii")
-    assert engine_module.free_memory(torch.device("cpu")) == 250
-    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert engine_module.free_memory(torch.device("cpu")) > 1000

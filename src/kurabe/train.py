@@ -98,11 +98,10 @@ def train(
     for job in jobs:
         shapes.setdefault(_shape(job), []).append(job)
     for alike in shapes.values():
-        size = (
-            pick_together(engine, alike, pad_id) if together is None else min(together, _trials_that_fit(engine, alike))
-        )
-        if size > 1:  # trials of one batch end together and are about as wide
-            alike.sort(key=lambda job: (job.plan.steps, job.plan.recipe.rank))
+        if together != 1:
+            alike.sort(key=_extent)
+        fit = _trials_that_fit(engine, alike)
+        size = min(together, fit) if together else pick_together(engine, alike, pad_id)
         for start in range(0, len(alike), size):
             try:
                 yield from _train(engine, _begin(engine, alike[start : start + size]), pad_id, stopped)
@@ -300,6 +299,13 @@ def _shape(job: Job) -> tuple[int | None, int | None, str, bool]:
     """What must be alike for two trials to share batches."""
     recipe = job.plan.recipe
     return recipe.batch * recipe.accumulation, recipe.pad_to, recipe.loss_on, recipe.dropout > 0
+
+
+def _extent(job: Job) -> tuple[int, float, int]:
+    """What should be about equal in a batch, the more important first: its trials then end together, and little is
+    spent on filling up lines and ranks."""
+    positions = sum(len(row.ids) for row in job.rows) / job.plan.steps_per_epoch
+    return job.plan.steps, positions, job.plan.recipe.rank
 
 
 def _slot(job: Job, device: torch.device) -> Slot:
