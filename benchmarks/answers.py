@@ -154,7 +154,7 @@ def print_work(backend: Any, ours: list[Any], own: float, peer: float) -> None:
     shape = Shape.of(json.loads((Path(backend.info.path) / "config.json").read_text(encoding="utf-8")))
     rows = [Asked(a.prompt_tokens, a.cached_tokens, a.new_tokens) for a in ours]
     decoded = sum(row.new for row in rows)
-    alone = sum(shape.answering([row])[2] for row in rows) / decoded
+    alone = sum(shape.answering([row._replace(cached=0)])[2] for row in rows) / decoded
     print(f"this machine: {limits}")
     print(
         f"{sum(row.prompt for row in rows)} prompt tokens, {sum(row.prompt - row.cached for row in rows)} of them "

@@ -214,11 +214,12 @@ def rounded_fifths(losses: Sequence[float]) -> list[float]:
 
 
 def curves_alike(own: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two loss curves agree within the noise of training: in each fifth by a quarter of the larger one, where
-    it is more than a hundredth of where they began; below that both have learned all there is."""
-    floor = max(own[0], other[0]) / 100
-    pairs = list(zip(fifths(own), fifths(other), strict=True))
-    return all(max(a, b) <= floor or abs(a - b) <= LOSS_TOLERANCE * max(a, b) for a, b in pairs)
+    """Whether two loss curves agree within the noise of training: each fifth within a quarter of the larger one, or
+    within a fiftieth of where they began (where a curve falls steeply, a few steps sooner or later are a large factor).
+    """
+    floor = max(own[0], other[0]) / 50
+    pairs = zip(fifths(own), fifths(other), strict=True)
+    return all(abs(a - b) <= max(floor, LOSS_TOLERANCE * max(a, b)) for a, b in pairs)
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------
@@ -267,8 +268,8 @@ def report(outcomes: Sequence[Outcome], path: Path | None) -> None:
             file.writelines(json.dumps(asdict(outcome)) + "\n" for outcome in outcomes)
 
 
-def print_head(first: str = "round") -> None:
-    print(f"{first:>5} {'who':>20} " + " ".join(f"{part:>8}" for part in PARTS) + "   load average")
+def print_head() -> None:
+    print(f"round {'who':>20} " + " ".join(f"{part:>8}" for part in PARTS) + "   load average")
 
 
 def print_parts(round_: int, who: str, seconds: Mapping[str, float]) -> None:

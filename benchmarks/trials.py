@@ -9,6 +9,7 @@ CUDA, where there is one, that comparison is made once more at TinyLlama-1.1B's 
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import tempfile
@@ -60,14 +61,25 @@ def plan_work(backend: Any, trials: int, steps: int | None = None, most: int | N
     return Work([trial._replace(plan=plan) for trial in plans], questions, [make(key) for key in keys])
 
 
-def train(backend: Any, calls: Sequence[Sequence[Any]]) -> tuple[dict[int, list[Any]], float]:
-    """Trial -> its steps, and the seconds of all calls."""
-    steps: dict[int, list[Any]] = {}
+class Trained(NamedTuple):
+    """Trial -> its steps, the seconds of all calls, and how many trials shared the first batch."""
+
+    steps: dict[int, list[Any]]
+    seconds: float
+    together: int
+
+
+def train(backend: Any, calls: Sequence[Sequence[Any]]) -> Trained:
+    """Train these trials, those of one call as the backend likes."""
+    done: list[Any] = []
     began = time.monotonic()
     for trials in calls:
-        for step in backend.train(trials):
-            steps.setdefault(step.trial, []).append(step)
-    return steps, time.monotonic() - began
+        done.extend(backend.train(trials))
+    seconds, steps = time.monotonic() - began, {}
+    for step in done:
+        steps.setdefault(step.trial, []).append(step)
+    together = sum(1 for _ in itertools.takewhile(lambda step: step.step == 1, done))
+    return Trained(steps, seconds, together)
 
 
 def losses(steps: Sequence[Any]) -> list[float]:
@@ -130,12 +142,11 @@ def beside_itself(stacked: dict[int, list[Any]], alone: dict[int, list[Any]]) ->
 class Round(NamedTuple):
     """What one round measured."""
 
-    stacked: dict[int, list[Any]]
-    alone: dict[int, list[Any]]
+    stacked: Trained
+    alone: Trained
     answers: list[Any]
     peers: dict[int, dict[str, Any]]
     seconds: dict[str, float]  # kurabe's parts
-    one_by_one: float
 
     @property
     def peer_seconds(self) -> float:
@@ -145,22 +156,22 @@ class Round(NamedTuple):
 
 def run_round(backend: Any, work: Work, started: dict[str, float], peers: int, number: int) -> Round:
     # 1. All trials in one call, and their answers.
-    stacked, training = train(backend, [work.trials])
+    stacked = train(backend, [work.trials])
     began = time.monotonic()
     answers = list(backend.answer(work.requests))
-    seconds = {**started, "train": training, "answer": time.monotonic() - began}
+    seconds = {**started, "train": stacked.seconds, "answer": time.monotonic() - began}
     seconds["total"] = sum(seconds.values())
     measuring.print_parts(number, "kurabe", seconds)
     # 2. The same, one after another.
-    alone, one_by_one = train(backend, [[trial] for trial in work.trials])
-    measuring.print_parts(number, "kurabe, one by one", {"train": one_by_one, "total": one_by_one})
+    alone = train(backend, [[trial] for trial in work.trials])
+    measuring.print_parts(number, "kurabe, one by one", {"train": alone.seconds, "total": alone.seconds})
     # 3. Some of them by TRL.
     found = {}
     for trial in work.trials[:peers]:
         with tempfile.TemporaryDirectory() as folder:
             found[trial.trial] = peer_trl.run(peer_job(backend, trial, work.questions, work.requests), Path(folder))
         measuring.print_parts(number, f"TRL, trial {trial.trial}", found[trial.trial]["seconds"])
-    return Round(stacked, alone, answers, found, seconds, one_by_one)
+    return Round(stacked, alone, answers, found, seconds)
 
 
 def print_limits(backend: Any, done: Round) -> None:
@@ -168,16 +179,16 @@ def print_limits(backend: Any, done: Round) -> None:
     limits = measuring.measure_limits(backend.info.threads)
     print(f"this machine: {limits}")
     shape = Shape.of(json.loads((Path(backend.info.path) / "config.json").read_text(encoding="utf-8")))
-    flops = sum(shape.training(step.positions, step.supervised) for own in done.stacked.values() for step in own)
-    peer = len(done.stacked) * statistics.median(p["seconds"]["train"] for p in done.peers.values())
-    took = {"kurabe": done.seconds["train"], "kurabe, one by one": done.one_by_one, "TRL, scaled": peer}
-    positions = sum(step.positions for own in done.stacked.values() for step in own)
+    flops = sum(shape.training(step.positions, step.supervised) for own in done.stacked.steps.values() for step in own)
+    peer = len(done.stacked.steps) * statistics.median(p["seconds"]["train"] for p in done.peers.values())
+    took = {"kurabe": done.seconds["train"], "kurabe, one by one": done.alone.seconds, "TRL, scaled": peer}
+    positions = sum(step.positions for own in done.stacked.steps.values() for step in own)
     measuring.print_limit("training (4N FLOPs per position)", positions, flops / limits.flops, took)
     rows = [Asked(a.prompt_tokens, a.cached_tokens, a.new_tokens) for a in done.answers]
     least = measuring.answering_seconds(shape, limits, [rows])
     took = {
         "kurabe": done.seconds["answer"],
-        "TRL, scaled": len(done.stacked) * statistics.median(p["seconds"]["answer"] for p in done.peers.values()),
+        "TRL, scaled": len(done.stacked.steps) * statistics.median(p["seconds"]["answer"] for p in done.peers.values()),
     }
     measuring.print_limit("decoding", sum(row.new for row in rows), least, took)
 
@@ -196,14 +207,13 @@ def on_cuda() -> Outcome:
         tinyllama.write(Path(folder))
         backend: Any = load(RunSettings(model=folder, device="cuda"))
     trials = measuring.fair_trials(backend, range(TRIALS))
-    stacked, together = train(backend, [trials])
-    alone, one_by_one = train(backend, [[trial] for trial in trials])
-    measuring.print_parts(1, "CUDA, one call", {"train": together})
-    measuring.print_parts(1, "CUDA, one by one", {"train": one_by_one})
-    checks, figures = beside_itself(stacked, alone)
+    stacked, alone = train(backend, [trials]), train(backend, [[trial] for trial in trials])
+    measuring.print_parts(1, "CUDA, one call", {"train": stacked.seconds})
+    measuring.print_parts(1, "CUDA, one by one", {"train": alone.seconds})
+    checks, figures = beside_itself(stacked.steps, alone.steps)
     measuring.print_checks(checks, figures)
-    note = f"{torch.cuda.get_device_name()}, {backend.together} together"
-    return replace(outcome, ratio=one_by_one / together, rounds=1, checks=checks, note=note)
+    note = f"{torch.cuda.get_device_name()}, {stacked.together} together"
+    return replace(outcome, ratio=alone.seconds / stacked.seconds, rounds=1, checks=checks, note=note)
 
 
 def main() -> None:
@@ -219,7 +229,8 @@ def main() -> None:
     started = {"import": measuring.since_start()}
     backend: Any = load(RunSettings(threads=args.threads, device="cpu"))
     started["load"] = measuring.since_start() - started["import"]
-    backend.together = args.together or backend.together
+    if args.together:
+        backend.together = args.together
     print(measuring.hardware(backend.info.threads))
     work = plan_work(backend, args.trials, args.steps, args.questions)
     print(f"{len(work.trials)} trials x {work.trials[0].plan.steps} steps, {len(work.requests)} answers")
@@ -229,15 +240,15 @@ def main() -> None:
         {"questions": [q.model_dump(mode="json") for q in work.questions]},
         [answer.model_dump(mode="json") for answer in found[-1].answers],
     )
-    peers_hold, figures = beside_peer(found[-1].stacked, recall, found[-1].peers)
+    peers_hold, figures = beside_peer(found[-1].stacked.steps, recall, found[-1].peers)
     measuring.print_checks(peers_hold, figures)
-    itself_holds, figures = beside_itself(found[-1].stacked, found[-1].alone)
+    itself_holds, figures = beside_itself(found[-1].stacked.steps, found[-1].alone.steps)
     measuring.print_checks(itself_holds, figures)
     print_limits(backend, found[-1])
     smaller = (args.trials, args.steps, args.questions) != (TRIALS, None, None)
     note = f"; {measuring.SMALLER}" if smaller else ""
     beside = statistics.median(one.peer_seconds * args.trials / one.seconds["total"] for one in found)
-    itself = statistics.median(one.one_by_one / one.seconds["train"] for one in found)
+    itself = statistics.median(one.alone.seconds / one.stacked.seconds for one in found)
     outcomes = [
         Outcome(
             f"{args.trials} trials at equal positions, with answers", "TRL tuned, one process per trial", 3.0, beside,
@@ -245,7 +256,7 @@ def main() -> None:
         ),
         Outcome(
             f"{args.trials} fair trials trained in one call", "our engine, one trial after another", NO_SLOWER, itself,
-            args.rounds, itself_holds, f"{backend.together} together; 5 % are noise{note}",
+            args.rounds, itself_holds, f"{found[-1].stacked.together} together; 5 % are noise{note}",
         ),
         on_cuda(),
     ]  # fmt: skip

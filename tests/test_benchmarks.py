@@ -71,7 +71,7 @@ def test_answering_counts_what_each_token_sees_and_reads() -> None:
     ("other", "alike"),
     [
         ([8.0, 4.0, 2.0, 1.0, 0.01], True),
-        ([8.8, 4.4, 2.2, 1.1, 0.05], True),  # within noise; below a hundredth of the beginning all is learned
+        ([8.8, 4.4, 2.2, 1.1, 0.05], True),  # within noise; the last one within a fiftieth of the beginning
         ([8.0, 4.0, 3.0, 1.0, 0.01], False),
         ([8.0, 4.0, 2.0, 1.0, 0.5], False),
     ],
@@ -158,11 +158,12 @@ def test_a_trial_in_company_is_compared_with_the_trial_alone(backend: Any) -> No
     trials = script("trials")
     work = trials.plan_work(backend, trials=2, steps=2, most=1)
     backend.together = 2
-    stacked, _ = trials.train(backend, [work.trials])
-    alone, _ = trials.train(backend, [[trial] for trial in work.trials])
-    assert all(trials.beside_itself(stacked, alone)[0].values())
-    swapped = {1: alone[2], 2: alone[1]}
-    assert not all(trials.beside_itself(stacked, swapped)[0].values())
+    stacked = trials.train(backend, [work.trials])
+    alone = trials.train(backend, [[trial] for trial in work.trials])
+    assert (stacked.together, alone.together) == (2, 1)
+    assert all(trials.beside_itself(stacked.steps, alone.steps)[0].values())
+    swapped = {1: alone.steps[2], 2: alone.steps[1]}
+    assert not all(trials.beside_itself(stacked.steps, swapped)[0].values())
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft asks for it
