@@ -283,8 +283,27 @@ def test_flags_win_over_the_settings_file(kurabe: Kurabe, tmp_path: Path) -> Non
 def test_every_setting_is_a_flag_of_run_or_belongs_in_a_file() -> None:
     from kurabe.settings import RunSettings
 
-    flags = inspect.signature(import_module("kurabe.cli.run").command).parameters
-    assert set(RunSettings.model_fields) - set(flags) == {"prices"}
+    flags = {
+        name: set(inspect.signature(import_module(f"kurabe.cli.{name}").command).parameters)
+        for name in ("run", "curve")
+    }
+    assert set(RunSettings.model_fields) - flags["run"] == {"prices", "over", "seeds"}
+    assert set(RunSettings.model_fields) - flags["curve"] == {"prices"}
+
+
+def test_a_curve_shows_where_the_lora_reaches_the_prompt(kurabe: Kurabe, tmp_path: Path) -> None:
+    ran = kurabe("curve", packaged("en"), "--over", "wordings,rank", "--seeds", "2", "--runs", tmp_path, "--name", "c")
+    assert ran.code == 0
+    results = RunFolder.open(tmp_path / "c").results()
+    assert results is not None and {p.axis for p in results.curves} == {"step", "wordings", "rank"}
+    assert "wordings per example" in ran.out and "reach" in ran.out and "predict" in ran.out
+    page = (
+        (tmp_path / "c" / "report.html").read_text(encoding="utf-8")
+        if (tmp_path / "c" / "report.html").exists()
+        else ""
+    )
+    assert not page or 'id="curves"' in page
+    assert kurabe("curve", packaged("en"), "--over", "wording").code == errors.EXIT_USAGE
 
 
 def test_a_folder_is_no_settings_file(kurabe: Kurabe, tmp_path: Path) -> None:

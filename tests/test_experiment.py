@@ -16,7 +16,7 @@ from kurabe import arms, backends, dataset, experiment, planning
 from kurabe.analysis import load_run
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
-from kurabe.model import TrialPlan
+from kurabe.model import Stopped, TrialPlan
 from kurabe.runs import RunFolder
 from kurabe.schema import Event, Example, Results, Step
 from kurabe.texts import LANGUAGES, Texts
@@ -343,8 +343,8 @@ def test_a_loss_that_is_not_finite_three_times_stops_the_run(tmp_path: Path) -> 
 
 def test_a_batch_that_memory_halved_is_told_once(tmp_path: Path) -> None:
     class Tight(FakeBackend):
-        def train(self, trials: Sequence[TrialPlan]) -> Iterator[Step]:
-            for step in super().train(trials):
+        def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
+            for step in super().train(trials, stopped):
                 yield step.model_copy(update={"at_once": 4 if step.trial == 1 and step.step > 2 else None})
 
     data = write_data(tmp_path)

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "run": "kurabe.experiment",
+    "curve": "kurabe.experiment",
     "resume": "kurabe.experiment",
     "check": "kurabe.checking",
     "load_run": "kurabe.analysis",

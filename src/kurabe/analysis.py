@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, scoring, stats, storage, verdict
+from kurabe import cost, curves, scoring, stats, storage, verdict
 from kurabe.errors import StoppedError
 from kurabe.runs import RunFolder
 from kurabe.schema import (
@@ -95,6 +95,7 @@ def analyse(folder: RunFolder) -> Results:
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
     findings = folder.findings()
+    swept = _curves(answers, asked, info, arms, first, settings.seed)
 
     # 4. The verdict on them.
     evidence = verdict.Evidence(
@@ -118,7 +119,9 @@ def analyse(folder: RunFolder) -> Results:
         differences=differences,
         retention=retention,
         costs=costs,
-        curves=_loss_curves(folder, info),
+        curves=(*_loss_curves(folder, info), *swept.points),
+        crossings=swept.crossings,
+        predictions=swept.predictions,
         audit=findings,
         questions=tuple(_side_by_side(arms, questions)),
         trials=info.trials,
@@ -146,9 +149,10 @@ def _unfinished(folder: RunFolder, why: str) -> StoppedError:
 def _arms(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInfo) -> list[Arm]:
     """Every (arm, trial) that was asked held-out questions, in the design's order, further recipes last."""
     groups: dict[tuple[str, int], dict[str, list[Asked]]] = {}
+    compared = {0, *(trial.trial for trial in info.trials)}
     for answer in answers:
         key = answer.key
-        if key.probe in ("held_out", "trained"):
+        if key.probe in ("held_out", "trained") and key.trial in compared:
             question = asked[key.question]
             row = Asked(question, answer, scoring.score(answer, question))
             groups.setdefault((key.arm, key.trial), {"held_out": [], "trained": []})[key.probe].append(row)
@@ -301,7 +305,54 @@ def _loss_curves(folder: RunFolder, info: RunInfo) -> tuple[CurvePoint, ...]:
             axis="step", x=step.step, measure="loss", trial=step.trial, recipe=recipes[step.trial], value=step.loss
         )
         for step in folder.steps()
+        if step.trial in recipes
     )
+
+
+def _curves(
+    answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInfo, arms: Sequence[Arm], recipe: str, seed: int
+) -> curves.Curves:
+    """The curves of a sweep: what each of its trials came to, example by example."""
+    trials = {point.trial for point in info.points}
+    rows: dict[int, dict[str, list[Asked]]] = {
+        trial: {"held_out": [], "trained": [], "general": []} for trial in trials
+    }
+    for answer in answers:
+        key = answer.key
+        if key.trial in trials and key.arm == "lora" and key.probe in rows[key.trial]:
+            question = asked[key.question]
+            rows[key.trial][key.probe].append(Asked(question, answer, scoring.score(answer, question)))
+    # All trials were asked the first few general questions; the table's own trial was asked more.
+    common = _known(answers, asked)
+    for own in rows.values():
+        common &= {row.question.id for row in own["general"]}
+    measured = {
+        trial: {
+            "recall": _clusters(own["held_out"], ("right",)),
+            "trained": _clusters(own["trained"], ("right",)),
+            "wrong": _clusters(own["held_out"], ("wrong",)),
+            "extra": _sums(own["held_out"], lambda row: len(row.score.extra), lambda row: 1),
+            "general": {
+                row.question.id: stats.Cluster(bool(scoring.is_right(row.answer, row.question)), 1)
+                for row in own["general"]
+                if row.question.id in common
+            },
+        }
+        for trial, own in rows.items()
+    }
+    prompt = next((_clusters(arm.held_out, ("right",)) for arm in arms if arm.label == "prompt"), {})
+    return curves.curves(info.points, measured, prompt, recipe, seed)
+
+
+def _known(answers: Sequence[Answer], asked: Mapping[str, Question]) -> set[str]:
+    """The general questions that were right before tuning."""
+    return {
+        answer.key.question
+        for answer in answers
+        if answer.key.probe == "general"
+        and answer.key.trial == 0
+        and scoring.is_right(answer, asked[answer.key.question])
+    }
 
 
 def _stage_seconds(folder: RunFolder) -> dict[str, float]:

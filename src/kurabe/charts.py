@@ -86,6 +86,15 @@ def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
     return _svg(_curves(by_trial, t, size), t("charts.loss.title"), summary)
 
 
+def curve(results: Results, axis: str, t: Texts, size: ChartSize = WIDE) -> str:
+    """Recall of LoRA and of the prompt along one axis, with LoRA's interval; what it had not seen stands apart."""
+    points = [p for p in results.curves if p.axis == axis and p.measure in _SWEPT and p.value is not None]
+    unseen = {prediction.x for prediction in results.predictions if prediction.axis == axis}
+    name = t(f"curve.axis.{axis}")
+    summary = "; ".join(f"{name} {p.x:g}: {texts.percent(p.value)}" for p in points if p.measure == "recall")
+    return _svg(_sweep(points, unseen, axis, name, t, size), t("curve.caption", axis=name), summary)
+
+
 # --- rows ------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +211,57 @@ def _curves(by_trial: Sequence[Sequence[CurvePoint]], t: Texts, size: ChartSize)
     ]
     height = 220 if size is WIDE else 190
     return _styled(alt.layer(*marks), size).properties(width=size.width, height=height)
+
+
+# Measure of a curve -> its token and its dashes.
+_SWEPT = {"recall": ("lora", [1, 0]), "prompt": ("prompt", [6, 3]), "general": ("base", [2, 3])}
+
+
+def _sweep(
+    points: Sequence[CurvePoint], unseen: set[float], axis: str, name: str, t: Texts, size: ChartSize
+) -> Any:  # fmt: skip
+    """A line per measure, a band for LoRA's interval, a diamond where a prediction is tried."""
+    import altair as alt
+
+    rows = [
+        {"x": p.x, "y": p.value, "low": p.low, "high": p.high, "measure": p.measure,
+         "said": t(f"curve.measure.{p.measure}")}
+        for p in points
+    ]  # fmt: skip
+    line = [row for row in rows if row["x"] not in unseen]
+    apart = [row for row in rows if row["x"] in unseen and row["measure"] == "recall"]
+    band = [row for row in line if row["measure"] == "recall" and row["low"] is not None]
+    shown = [measure for measure in _SWEPT if any(row["measure"] == measure for row in line)]
+    names = [t(f"curve.measure.{measure}") for measure in shown]
+    legend = alt.Legend(orient="top", title=None, symbolType="stroke", labelLimit=size.width, direction="vertical")
+    colour = alt.Color(
+        "said:N", legend=legend, scale=alt.Scale(domain=names, range=[COLOURS[_SWEPT[m][0]] for m in shown])
+    )
+    dash = alt.StrokeDash("said:N", legend=legend, scale=alt.Scale(domain=names, range=[_SWEPT[m][1] for m in shown]))
+    values = sorted({point.x for point in points})
+    x = alt.X(
+        "x:Q", axis=alt.Axis(title=name, values=values, format="~g", grid=False, domain=True),
+        scale=alt.Scale(type="linear" if axis == "seeds" else "log", domain=[values[0], values[-1]], nice=False),
+    )  # fmt: skip
+    y = alt.Y(
+        "y:Q", scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(title=None, values=[0, 0.25, 0.5, 0.75, 1], labelExpr="datum.value * 100 + ' %'", domain=False),
+    )  # fmt: skip
+    marks = [
+        _drawn(band).mark_area(opacity=0.18, color=COLOURS["lora"]).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
+        _drawn(line).mark_line(strokeWidth=2.2).encode(x=x, y=y, color=colour, strokeDash=dash),
+        _drawn(line).mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=colour),
+        _drawn(apart)
+        .mark_point(shape="diamond", filled=False, size=110, strokeWidth=2, color=COLOURS["lora"])
+        .encode(x=x, y=y),
+    ]
+    return _styled(alt.layer(*marks), size).properties(width=size.width, height=240 if size is WIDE else 200)
+
+
+def _drawn(rows: Sequence[dict[str, Any]]) -> Any:
+    import altair as alt
+
+    return alt.Chart(alt.Data(values=list(rows)))
 
 
 def _thinned(points: Sequence[CurvePoint]) -> list[CurvePoint]:

@@ -6,7 +6,8 @@ a new one and leaves out what is stored already.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +16,13 @@ from kurabe.analysis import analyse
 from kurabe.arms import Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
-from kurabe.meter import Meter
-from kurabe.model import Backend, TrialPlan
+from kurabe.meter import Meter, peak_memory, reset_peak_memory
+from kurabe.model import Backend
 from kurabe.runs import RunFolder, RunWriter
 from kurabe.schema import (
     Answer,
     AnswerKey,
+    Axis,
     Batch,
     Example,
     Question,
@@ -29,11 +31,14 @@ from kurabe.schema import (
     RunInfo,
     RunPlan,
     RunRequest,
+    Step,
     TrialInfo,
+    Usage,
 )
-from kurabe.settings import RunSettings
+from kurabe.settings import RunSettings, parse
 from kurabe.stopping import Stop
 from kurabe.texts import Texts
+from kurabe.trials import Training, Trials, plan_trials
 
 NOT_FINITE_STEPS = 3  # in a row; after that a training does not recover
 
@@ -70,6 +75,20 @@ def run(
         folder.close()
 
 
+def curve(
+    data: str | Path | Sequence[Example],
+    over: Sequence[Axis],
+    settings: RunSettings | None = None,
+    *,
+    seeds: int = 3,
+    emit: Emit | None = None,
+    backend: Backend | None = None,
+) -> Results:
+    """A run with further trials along these axes: `curves`, `crossings` and `predictions` of its results."""
+    wanted = (settings or RunSettings()).model_dump() | {"over": tuple(over), "seeds": seeds}
+    return run(data, parse(wanted, "curve"), emit=emit, backend=backend)
+
+
 def resume(folder: str | Path, *, emit: Emit | None = None, backend: Backend | None = None) -> Results:
     """Finish a run that was stopped; a finished one gives its results."""
     with RunWriter.resume(folder) as writer:
@@ -84,12 +103,14 @@ def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Re
         with record.stage("load"):
             session = Session(folder, _load(folder, backend), record, stop)
             info, trials = _plan(session)
+            infos = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         stop.check()
         with record.stage("base"):
             _answer(session, info, "base")
         with record.stage("train"):
-            for trial, trial_info in zip(trials, info.trials, strict=True):
-                _train(session, trial, trial_info)
+            for training in trials.compared:  # one by one: their time and memory are told apart
+                _train(session, [training], infos)
+            _train(session, trials.swept, infos)
         with record.stage("answer"):
             _answer(session, info, "answer")
         with record.stage("analyse"):
@@ -172,7 +193,7 @@ def _check_same_model(folder: RunFolder, backend: Backend) -> None:
 # --- 3. the plan -------------------------------------------------------------------------------------------------
 
 
-def _plan(session: Session) -> tuple[RunInfo, tuple[TrialPlan, ...]]:
+def _plan(session: Session) -> tuple[RunInfo, Trials]:
     """What will be asked and trained: stored before the first answer, and kept to by every later session."""
     folder, backend, record, _ = session
     request = folder.request()
@@ -191,12 +212,13 @@ def _plan(session: Session) -> tuple[RunInfo, tuple[TrialPlan, ...]]:
     info, batches = folder.info(), folder.plan()
     _check_space(folder, info, batches)
     record(
-        "plan", trials=len(info.trials), requests=sum(len(batch.keys) for batch in batches), batches=len(batches),
-        examples=len(material.examples), questions=len(folder.questions()), max_new_tokens=info.max_new_tokens,
+        "plan", trials=len(info.trials) + len(info.swept), requests=sum(len(batch.keys) for batch in batches),
+        batches=len(batches), examples=len(material.examples), questions=len(folder.questions()),
+        max_new_tokens=info.max_new_tokens,
     )  # fmt: skip
     for note in info.notes:
         record("note", key=note.key, values=note.values)
-    return info, planning.trial_plans(material, settings, backend)
+    return info, plan_trials(material, settings, backend)
 
 
 def _material(folder: RunFolder) -> Material:
@@ -208,7 +230,8 @@ def _describe(request: RunRequest, work: planning.Work, backend: Backend) -> Run
     return RunInfo(
         name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
         settings=request.settings, model=backend.info, provenance=provenance.describe(request.data_sha256),
-        trials=work.trials, max_new_tokens=work.max_new_tokens, notes=(*request.notes, *work.notes),
+        trials=work.trials, swept=work.swept, points=work.trainings.points, max_new_tokens=work.max_new_tokens,
+        notes=(*request.notes, *work.notes),
     )  # fmt: skip
 
 
@@ -226,7 +249,7 @@ def refuse_the_impossible(work: planning.Work, data: str) -> None:
 
 def _check_space(folder: RunWriter, info: RunInfo, batches: Sequence[Batch]) -> None:
     """Stop before the work when the disk cannot hold what is still to be stored."""
-    to_train = [trial for trial in info.trials if not folder.adapter(trial.trial)]
+    to_train = [trial for trial in (*info.trials, *info.swept) if not folder.adapter(trial.trial)]
     to_answer = sum(len(batch.keys) for batch in batches) - len(folder.answers())
     needed, free = forecast.disk_needed(to_train, to_answer), storage.free_space(folder.path)
     if free < needed:
@@ -269,34 +292,72 @@ def _answer(session: Session, info: RunInfo, stage: str) -> None:
 # --- 5. training -------------------------------------------------------------------------------------------------
 
 
-def _train(session: Session, trial: TrialPlan, info: TrialInfo) -> None:
-    """Train one trial and publish its adapter, or load the one that is published. A cut training starts again."""
+def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, TrialInfo]) -> None:
+    """Train what has not been stored, together, and load every adapter. A cut training starts again."""
     folder, backend, record, stop = session
-    if not folder.adapter(trial.trial):
-        record("trial", **info.model_dump(mode="json"))
-        positions = not_finite = 0
-        at_once = None
-        with Meter() as meter:
-            for step in backend.train([trial]):
-                record("step", **step.model_dump(mode="json"))
-                positions += step.positions
-                if step.at_once not in (None, at_once):
-                    at_once = step.at_once
-                    record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": at_once})
-                not_finite = not_finite + 1 if step.loss is None else 0
-                if not_finite == NOT_FINITE_STEPS:
-                    raise _diverged(folder, info, step.step)
-                stop.check()
-        usage = meter.usage("preparation", arm="lora", trial=trial.trial, tokens=positions)
-        folder.append_usage(runs.trial_unit(trial.trial), [usage])
-        record.sync()
-        with folder.staged() as stage:
-            adapter = stage / "adapters" / f"{trial.trial}-{info.recipe}"
-            adapter.mkdir(parents=True)
-            backend.save_adapter(trial.trial, adapter)
+    wanted = {t.trial.trial: [t.trial.trial, *(number for _, number in t.keep)] for t in trainings}
+    waiting = {t.trial.trial: t for t in trainings if not all(map(folder.adapter, wanted[t.trial.trial]))}
+    progress = {number: Progress() for number in waiting}
+    for number in waiting:
+        record("trial", **infos[number].model_dump(mode="json"))
+    reset_peak_memory()
+    for step in backend.train([t.trial for t in waiting.values()], lambda trial: progress[trial].broken):
+        record("step", **step.model_dump(mode="json"))
+        info, done = infos[step.trial], progress[step.trial]
+        _take_in(step, done, info, record)
+        if done.broken and info in folder.info().trials:
+            raise _diverged(folder, info, step.step)
+        for steps, number in (*waiting[step.trial].keep, (step.steps, step.trial)):
+            due = steps == step.step or (done.broken and steps > step.step)  # what broke down stays as it is
+            if due and not folder.adapter(number):  # a state on the way may be there from before a kill
+                _store(session, infos[number], step.trial, done)
+        stop.check()
     # Answers are given by what was stored, so that a resumed run cannot answer differently.
-    _load_adapter(folder, backend, trial.trial)
+    for numbers in wanted.values():
+        for number in numbers:
+            _load_adapter(folder, backend, number)
     stop.check()
+
+
+@dataclass
+class Progress:
+    """How far a training has come."""
+
+    positions: int = 0
+    seconds: float = 0.0
+    not_finite: int = 0
+    at_once: int | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether its loss has not been a number for too many steps: it does not recover."""
+        return self.not_finite >= NOT_FINITE_STEPS
+
+
+def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> None:
+    done.positions += step.positions
+    done.seconds += step.seconds
+    done.not_finite = done.not_finite + 1 if step.loss is None else 0
+    if step.at_once not in (None, done.at_once):
+        done.at_once = step.at_once
+        record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": step.at_once})
+    if done.broken:
+        record("note", key="audit.note.trial-broken", values={"trial": info.trial, "rate": info.rate})
+
+
+def _store(session: Session, info: TrialInfo, trained_as: int, done: Progress) -> None:
+    """Publish the adapter as it is now, as this trial's, with what it has taken so far."""
+    folder, backend, record, _ = session
+    usage = Usage(
+        kind="preparation", arm="lora", trial=info.trial, seconds=done.seconds, tokens=done.positions,
+        peak_memory=peak_memory(),
+    )  # fmt: skip
+    folder.append_usage(runs.trial_unit(info.trial), [usage])
+    record.sync()
+    with folder.staged() as stage:
+        adapter = stage / "adapters" / f"{info.trial}-{info.recipe}"
+        adapter.mkdir(parents=True)
+        backend.save_adapter(trained_as, adapter)
 
 
 def _load_adapter(folder: RunFolder, backend: Backend, trial: int) -> None:

@@ -32,22 +32,22 @@ def forecast(
 ) -> RunPlan:
     """The plan of a run with what it would take. `backend` is used up: it keeps the adapter that was tried."""
     work = planning.plan_work(material, settings, backend)
-    trials = planning.trial_plans(material, settings, backend)
     make = planning.request_maker(material, work.questions, work.max_new_tokens)
     requests = [make(key) for batch in work.batches for key in batch.keys]
     lengths = [backend.count(request.messages) for request in requests]
     with Meter() as meter:
-        train = [_training_seconds(backend, trial) for trial in trials]
+        train = _training_seconds(backend, work)
         answer = _answering_seconds(backend, work.batches, requests)
-    seconds = {"load": loading_seconds, "train": sum_known(train), "answer": answer}
+    seconds = {"load": loading_seconds, "train": train, "answer": answer}
     values = {"steps": CALIBRATION_STEPS, "answers": CALIBRATION_ANSWERS}
     unknown = [Reason(key="audit.note.time-unknown", values={})] if None in seconds.values() else []
     return RunPlan(
-        trials=work.trials, steps=sum(trial.steps for trial in work.trials),
-        positions=sum(trial.positions for trial in work.trials), answers=len(requests), prompt_tokens=sum(lengths),
+        trials=work.trials, steps=sum(training.trial.plan.steps for training in work.trainings.trainings),
+        positions=sum(trial.positions for trial in (*work.trials, *work.swept)), answers=len(requests),
+        prompt_tokens=sum(lengths),
         new_tokens=len(requests) * work.max_new_tokens, seconds=seconds,
         memory=_memory(backend, work, max(lengths, default=0), meter.peak_memory),
-        disk=_disk(settings, work.trials, len(requests)), audit=work.findings,
+        disk=_disk(settings, [*work.trials, *work.swept], len(requests)), audit=work.findings,
         notes=(*notes, *work.notes, Reason(key="audit.note.calibrated", values=values), *unknown),
     )  # fmt: skip
 
@@ -68,12 +68,27 @@ def sum_known(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _training_seconds(backend: Backend, trial: TrialPlan) -> float | None:
-    """A trial's training time from its first steps."""
+def _training_seconds(backend: Backend, work: planning.Work) -> float | None:
+    """The time of all trainings: the first steps of one of each shape, the others by their positions."""
+    pace: dict[tuple[object, ...], float | None] = {}
+    infos = {info.trial: info for info in (*work.trials, *work.swept)}
+    times = []
+    for trial, _ in work.trainings.trainings:
+        recipe = trial.plan.recipe
+        shape = (recipe.rank, recipe.batch, recipe.accumulation, recipe.pad_to, recipe.loss_on, recipe.dropout > 0)
+        if shape not in pace:
+            pace[shape] = _seconds_per_position(backend, trial)
+        per_position = pace[shape]
+        times.append(None if per_position is None else per_position * infos[trial.trial].positions)
+    return sum_known(times)
+
+
+def _seconds_per_position(backend: Backend, trial: TrialPlan) -> float | None:
+    """From a trial's first steps; None where it has too few of them."""
     short = trial.plan.model_copy(update={"rates": trial.plan.rates[: CALIBRATION_STEPS + 1]})
     steps = list(itertools.islice(backend.train([trial._replace(plan=short)]), CALIBRATION_STEPS + 1))
-    measured = [step.seconds for step in steps[1:]]
-    return trial.plan.steps * sum(measured) / len(measured) if measured else None
+    positions = sum(step.positions for step in steps[1:])
+    return sum(step.seconds for step in steps[1:]) / positions if positions else None
 
 
 def _answering_seconds(backend: Backend, batches: Sequence[Batch], requests: Sequence[Request]) -> float:
@@ -110,7 +125,7 @@ def _memory(backend: Backend, work: planning.Work, longest_prompt: int, measured
     largest = max((trial.trainable for trial in work.trials), default=0)
     return {
         "weights": info.parameters * width if width else None,
-        "adapters": adapter_bytes(work.trials),
+        "adapters": adapter_bytes([*work.trials, *work.swept]),
         "optimiser": largest * 4 * 3,  # a gradient and AdamW's two moments, in float32
         "kv_cache": cache * width if width else None,
         "activations": None,

@@ -1,4 +1,4 @@
-"""What a run will ask and train, decided before the first answer: questions, arms that fit, trials, batches.
+"""What a run will ask, decided before the first answer: questions, arms that fit, batches.
 
 Knows no file and no order of steps. The batches hold answer keys only; a request is made from its key again, so that
 a resumed run asks exactly what was planned.
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kurabe import arms, recipes
-from kurabe.audit import RowTokens, audit, token_stats
+from kurabe import arms
 from kurabe.errors import DataError
-from kurabe.model import Backend, TrialPlan
+from kurabe.model import Backend
 from kurabe.retention import general_questions, reading_questions
 from kurabe.schema import (
     AnswerKey,
@@ -27,10 +26,13 @@ from kurabe.schema import (
     TrialInfo,
 )
 from kurabe.settings import RunSettings
+from kurabe.sweeps import chosen
+from kurabe.trials import Trials, describe, plan_trials
 
 LIVE = "live"  # answered in this process by the loaded model
 RETENTION: tuple[Probe, ...] = ("general", "reading")
 SMALL_MODEL = 100_000_000
+SWEPT_RETENTION = 20  # general questions that each further trial of a curve is asked
 ROWS_SMALL, ROWS_LARGE, ROWS_GPU = 64, 16, 256  # answers per batch: what a kill can cost is one batch
 
 
@@ -39,7 +41,9 @@ class Work(NamedTuple):
 
     questions: tuple[Question, ...]
     batches: tuple[Batch, ...]
+    trainings: Trials
     trials: tuple[TrialInfo, ...]
+    swept: tuple[TrialInfo, ...]
     findings: tuple[Finding, ...]
     notes: tuple[Reason, ...]
     max_new_tokens: int
@@ -47,8 +51,8 @@ class Work(NamedTuple):
 
 def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) -> Work:
     """The questions, trials and batches of a run, and what the audit says about them."""
-    trials = trial_plans(material, settings, backend)
-    own, other = list(asked(material.examples)), retention(settings, material.language) if trials else ()
+    trainings = plan_trials(material, settings, backend)
+    own, other = list(asked(material.examples)), retention(settings, material.language) if trainings.compared else ()
     questions = [*own, *other]
     # Twice the longest expected answer of the user's own; a retention question's must fit as it is.
     limit = settings.max_new_tokens or max(2 * longest_answer(own, backend), longest_answer(other, backend))
@@ -56,14 +60,18 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     questions, left_out = fitting_retention(questions, backend, limit)
     infos: list[TrialInfo] = []
     findings: list[Finding] = []
-    for trial in trials:
-        info, found = describe_trial(trial, material, backend)
-        infos.append(info)
-        findings.extend(found)
-    keys = stage_keys(kept, questions, [trial.trial for trial in trials], backend.info.name)
+    for training in trainings.compared:
+        found, faults = describe(training, material, backend)
+        infos.extend(found)
+        findings.extend(faults)
+    # What the axes make of the recipe on purpose is no fault of it.
+    swept = [info for training in trainings.swept for info in describe(training, material, backend)[0]]
+    keys = stage_keys(kept, questions, [info.trial for info in infos], backend.info.name)
+    keys["answer"].append(swept_keys(swept, questions, material, backend.info.name))
     return Work(
-        questions=tuple(questions), batches=tuple(batches(keys, rows_per_batch(backend))), trials=tuple(infos),
-        findings=tuple(findings), notes=(*notes, *left_out), max_new_tokens=limit,
+        questions=tuple(questions), batches=tuple(batches(keys, rows_per_batch(backend))), trainings=trainings,
+        trials=tuple(infos), swept=tuple(swept), findings=tuple(findings), notes=(*notes, *left_out),
+        max_new_tokens=limit,
     )  # fmt: skip
 
 
@@ -147,46 +155,6 @@ def fitting_retention(
     return [q for q, fit in zip(questions, fits, strict=True) if fit], notes
 
 
-# --- trials ----------------------------------------------------------------------------------------------------
-
-
-def trained_recipes(settings: RunSettings) -> tuple[str, ...]:
-    """The recipes that some arm answers with."""
-    used = {arms.ARMS[name].trials for name in settings.arms}
-    return settings.recipes if "each" in used else settings.recipes[:1] if "first" in used else ()
-
-
-def trial_plans(material: arms.Material, settings: RunSettings, backend: Backend) -> tuple[TrialPlan, ...]:
-    """One trial per recipe, in the order of the settings; the first one decides the verdict."""
-    plans = []
-    for number, name in enumerate(trained_recipes(settings), start=1):
-        recipe = recipes.for_model(recipes.RECIPES[name], backend.info.parameters)
-        rows = arms.samples(material.examples, material.language, recipe.wordings)
-        plan = recipes.plan(recipe, len(rows), len(material.examples), backend.info.hidden)
-        plans.append(TrialPlan(trial=number, plan=plan, samples=rows, seed=settings.seed))
-    return tuple(plans)
-
-
-def describe_trial(
-    trial: TrialPlan, material: arms.Material, backend: Backend
-) -> tuple[TrialInfo, tuple[Finding, ...]]:
-    """What a trial comes to, and what the audit finds in it."""
-    plan, recipe = trial.plan, trial.plan.recipe
-    prompts = [backend.count(sample.messages[:-1]) for sample in trial.samples]
-    rows = [
-        RowTokens(prompt, backend.count(sample.messages) - prompt)
-        for prompt, sample in zip(prompts, trial.samples, strict=True)
-    ]
-    stats = token_stats(rows, recipe)
-    info = TrialInfo(
-        trial=trial.trial, recipe=recipe.name, examples=len(material.examples), samples=len(rows), steps=plan.steps,
-        epochs=plan.epochs, rank=recipe.rank, rate=plan.rate, seed=trial.seed,
-        trainable=backend.trainable(recipe.rank), positions=stats.positions * plan.epochs,
-    )  # fmt: skip
-    wordings = [len(example.texts("trained")[: recipe.wordings]) for example in material.examples]
-    return info, audit(plan, wordings, stats, hidden=backend.info.hidden, context=backend.info.context)
-
-
 # --- batches ---------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +178,20 @@ def stage_keys(
         after.extend(keys(name, trial, arms.ARMS[name].probes) for name in used)
         after.append(keys("lora", trial, RETENTION))
     return {"base": before, "answer": after}
+
+
+def swept_keys(
+    swept: Sequence[TrialInfo], questions: Sequence[Question], material: arms.Material, model: str
+) -> list[AnswerKey]:
+    """What the trials of the curves are asked, all in one group: the questions on the examples that they learned, and
+    a few general ones."""
+    general = [q for q in questions if q.probe == "general"][:SWEPT_RETENTION]
+    return [
+        AnswerKey(model=model, trial=info.trial, arm="lora", hop=LIVE, probe=q.probe, question=q.id)
+        for info in swept
+        for learned in [{e.id for e in chosen(material.examples, info.examples, info.seed)}]
+        for q in (*(q for q in questions if q.example in learned and q.probe in arms.ARMS["lora"].probes), *general)
+    ]
 
 
 def trials_of(arm: str, trials: Sequence[int]) -> list[int]:

@@ -29,8 +29,9 @@ class Recipe(Record):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of adapter inputs set to zero in training")
     rate: float = Field(FAIR_RATE, gt=0, description="learning rate at the width `rate_width`")
     rate_width: int = Field(FAIR_WIDTH, description="the hidden size that `rate` was found for")
-    schedule: Literal["linear", "constant"] = Field(
-        "constant", description="linear: falls to zero from the end of warm-up; constant: falls over the last 20 %"
+    schedule: Literal["linear", "constant", "flat"] = Field(
+        "constant",
+        description="linear: falls to zero from the end of warm-up; constant: falls over the last 20 %; flat: never",
     )
     warmup_steps: int | None = Field(None, description="steps of linear warm-up; none: the smaller of 10 and 5 %")
     batch: int = Field(8, ge=1, description="samples in one forward pass")
@@ -100,7 +101,7 @@ def plan(recipe: Recipe, samples: int, examples: int, hidden: int) -> Plan:
     if recipe.name == "fair" and steps < SHORT_RUN_STEPS:
         rate *= SHORT_RUN_BOOST
     warmup = recipe.warmup_steps if recipe.warmup_steps is not None else min(10, math.ceil(steps * 0.05))
-    factor = _linear if recipe.schedule == "linear" else _constant
+    factor = {"linear": _linear, "constant": _constant, "flat": _flat}[recipe.schedule]
     return Plan(
         recipe=recipe, samples=samples, epochs=epochs, steps_per_epoch=steps_per_epoch, rate=rate,
         rates=tuple(rate * factor(k, steps, warmup) for k in range(steps)),
@@ -116,7 +117,10 @@ def _linear(k: int, steps: int, warmup: int) -> float:
 
 def _constant(k: int, steps: int, warmup: int) -> float:
     """Warm-up that starts above zero, constant, then a straight fall over the last fifth."""
-    if k < warmup:
-        return (k + 1) / warmup
     decay = max(1, math.ceil(steps * 0.2))
-    return min(1.0, (steps - k) / decay)
+    return min(_flat(k, steps, warmup), (steps - k) / decay)
+
+
+def _flat(k: int, steps: int, warmup: int) -> float:
+    """Warm-up that starts above zero, then constant: any state on the way is that of a shorter such run."""
+    return min(1.0, (k + 1) / warmup) if warmup else 1.0

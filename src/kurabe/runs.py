@@ -152,7 +152,8 @@ class RunFolder:
     def _done_units(self) -> set[str]:
         answered = {answer.key for answer in self.answers()}
         done = {batch_unit(batch.batch) for batch in self.plan() if answered.issuperset(batch.keys)}
-        trials = {trial_unit(trial.trial) for trial in self.info().trials if self.adapter(trial.trial)}
+        info = self.info()
+        trials = {trial_unit(t.trial) for t in (*info.trials, *info.swept) if self.adapter(t.trial)}
         return done | trials | {LOADING}
 
     def _read(self, name: str) -> bytes:

@@ -19,6 +19,7 @@ Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading",
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
+Axis: TypeAlias = Literal["examples", "wordings", "samples", "epochs", "rank", "rate", "seeds"]
 
 
 class Record(BaseModel):
@@ -212,6 +213,17 @@ class TrialInfo(Record):
     seed: int
     trainable: int  # adapter parameters
     positions: int  # those of all its steps
+    wordings: int = 0  # trained wordings of each example; 0: not recorded
+    of: int = 0  # the trial whose training this one is a checkpoint of; 0: trained by itself
+
+
+class Point(Record):
+    """One trial as a point of a curve; several points of one (axis, x) differ in their seed."""
+
+    axis: Axis
+    x: float
+    trial: int
+    unseen: bool = False  # not part of the curve: its value is predicted from the others first, then measured
 
 
 class Provenance(Record):
@@ -261,7 +273,9 @@ class RunInfo(Record):
     settings: dict[str, Any]
     model: ModelInfo
     provenance: Provenance
-    trials: tuple[TrialInfo, ...]
+    trials: tuple[TrialInfo, ...]  # those that are arms of the table
+    swept: tuple[TrialInfo, ...] = ()  # further ones, which are points of curves only
+    points: tuple[Point, ...] = ()
     max_new_tokens: int
     notes: tuple[Reason, ...] = ()
 
@@ -378,7 +392,8 @@ class CostEstimate(Record):
 
 
 class CurvePoint(Record):
-    """One point of a curve: (axis, x) -> measure, for one trial. Loss curves use axis "step", measure "loss"."""
+    """One point of a curve: (axis, x) -> measure. A loss curve (axis "step", measure "loss") belongs to one trial;
+    other curves take the trials of all seeds together (trial 0) and say how many these were."""
 
     axis: str
     x: float
@@ -388,6 +403,27 @@ class CurvePoint(Record):
     value: float | None
     low: float | None = None
     high: float | None = None
+    seeds: int = 1
+
+
+class Crossing(Record):
+    """Where along an axis the LoRA's recall reaches the prompt's, on the same examples."""
+
+    axis: Axis
+    at: float | None  # None: not within the range that was tried
+    low: float | None = None
+    high: float | None = None  # None beside a value: the interval goes on beyond the range
+    least: float  # the range that was tried
+    most: float
+
+
+class Prediction(Record):
+    """What a curve says about a point that it has not seen, and what came out there."""
+
+    axis: Axis
+    x: float
+    predicted: Estimate
+    measured: Estimate
 
 
 class Finding(Record):
@@ -439,6 +475,8 @@ class Results(Record):
     retention: tuple[RetentionResult, ...]
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]
+    crossings: tuple[Crossing, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
     audit: tuple[Finding, ...]
     questions: tuple[QuestionResult, ...]
     trials: tuple[TrialInfo, ...]

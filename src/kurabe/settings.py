@@ -10,16 +10,17 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from kurabe.errors import SettingsError
-from kurabe.schema import Record
+from kurabe.schema import Axis, Record
 
 ARM_NAMES = ("base", "prompt", "lora", "lora+prompt", "ceiling")
 RECIPE_NAMES = ("fair", "origin")
+AXES: tuple[Axis, ...] = get_args(Axis)
 ENVIRONMENT_PREFIX = "KURABE_"
 _NO_SETTINGS = ("KURABE_LANG",)  # variables of the screen, read by `texts`
 _EXAMPLE = "Write one setting per line, as `retention: 20`; docs/commands.md lists them."
@@ -51,6 +52,10 @@ class RunSettings(Record):
     name: str | None = Field(None, description="name of the run folder; none: the file's name and the time")
     encoding: str | None = Field(None, description="encoding of the data file, where it is not UTF-8")
     skip_bad: bool = Field(False, description="leave out refused rows (they are counted in the report)")
+    over: tuple[Axis, ...] = Field(
+        (), description="axes of curves: examples, wordings, samples, epochs, rank, rate, seeds"
+    )
+    seeds: int = Field(1, ge=1, le=20, description="trials per point of a curve, each with a seed of its own")
     questions_per_day: int | None = Field(None, ge=1, description="your volume, for the cost of each arm")
     prices: Prices = Field(Prices(), description="price table for the cost of each arm; in a settings file only")
 
@@ -64,6 +69,12 @@ class RunSettings(Record):
     @classmethod
     def _known_arms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _known("arm", value, ARM_NAMES)
+
+    @field_validator("over", mode="before")
+    @classmethod
+    def _known_axes(cls, value: Any) -> Any:
+        parts = cls._split(value)
+        return _known("axis", tuple(parts), AXES) if parts else ()
 
     @field_validator("recipes")
     @classmethod
@@ -83,7 +94,7 @@ def _known(kind: str, value: tuple[str, ...], names: tuple[str, ...]) -> tuple[s
     if not value or len(set(value)) != len(value):
         raise ValueError(f"name each {kind} once, and at least one")
     # The table's order is the design's, whatever the order of the flags; recipes keep theirs (the first one decides).
-    return tuple(n for n in names if n in value) if kind == "arm" else value
+    return value if kind == "recipe" else tuple(n for n in names if n in value)
 
 
 def load_settings(

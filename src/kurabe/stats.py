@@ -6,7 +6,7 @@ Knows no answers, arms or verdicts: an example is a cluster, a sum over its item
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from kurabe.schema import Estimate
@@ -44,6 +44,29 @@ def share(clusters: Clusters, seed: int = 0) -> Estimate:
         return estimate
     bounds = _roomy(estimate, _ratios(kept), (0.0, 1.0))
     return estimate.model_copy(update={"low": bounds[0], "high": bounds[1]})
+
+
+def pooled(runs: Sequence[Clusters], seed: int = 0) -> Estimate:
+    """The same share over several trials that differ in their seed: the interval resamples examples and trials.
+
+    More trials are no more examples: with one trial this is `share`, and where no example differs its interval, too.
+    """
+    items = merged(runs)
+    estimate = share(items, seed)
+    if len(runs) == 1 or estimate.low is None or estimate.high is None or estimate.method != "bootstrap":
+        return estimate
+    low, high = _bootstrap_of_runs(runs, [example for example, c in items.items() if c.items], seed)
+    return estimate.model_copy(update={"low": min(estimate.low, low), "high": max(estimate.high, high)})
+
+
+def merged(runs: Sequence[Clusters]) -> dict[str, Cluster]:
+    """Each example with the items of all trials."""
+    items: dict[str, Cluster] = {}
+    for run in runs:
+        for example, cluster in run.items():
+            before = items.get(example, Cluster(0, 0))
+            items[example] = Cluster(before.total + cluster.total, before.items + cluster.items)
+    return items
 
 
 def mean(clusters: Clusters, seed: int = 0) -> Estimate:
@@ -97,6 +120,18 @@ def examples_needed(first: Clusters, second: Clusters, wanted: float) -> int | N
 def unseen(n: int) -> float:
     """The largest share of a kind that n examples may have missed: Wilson's upper bound for 0 of n; 10 -> 0.278."""
     return Z * Z / (n + Z * Z)
+
+
+def level(n: int) -> float:
+    """What to ask percentiles for, so that n resampled examples give a 95 % interval.
+
+    Plain percentiles are too narrow for small n; the level at which normal bounds of the resampled spread equal
+    Student's bounds mends it (Hesterberg, The American Statistician 69(4), 2015).
+    """
+    from scipy import stats
+
+    widened = math.sqrt(n / (n - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    return float(1 - 2 * stats.norm.cdf(-widened))
 
 
 def _roomy(estimate: Estimate, ratios: list[float], span: tuple[float, float]) -> tuple[float, float]:
@@ -154,11 +189,7 @@ def _without_interval(estimate: Estimate) -> Estimate:
 
 
 def _bootstrap(clusters: list[Cluster], seed: int) -> tuple[float, float]:
-    """Percentile interval over resampled examples, widened for few of them.
-
-    Plain percentiles are too narrow for small n; asking them for the level at which normal bounds of the resampled
-    spread equal Student's bounds mends it (Hesterberg, The American Statistician 69(4), 2015).
-    """
+    """Percentile interval over resampled examples, widened for few of them."""
     import numpy
     from scipy import stats
 
@@ -166,7 +197,6 @@ def _bootstrap(clusters: list[Cluster], seed: int) -> tuple[float, float]:
         return totals.sum(axis=axis) / items.sum(axis=axis)
 
     n = len(clusters)
-    widened = math.sqrt(n / (n - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
     interval = stats.bootstrap(
         ([c.total for c in clusters], [c.items for c in clusters]),
         ratio,
@@ -174,8 +204,36 @@ def _bootstrap(clusters: list[Cluster], seed: int) -> tuple[float, float]:
         vectorized=True,
         n_resamples=RESAMPLES,
         batch=max(1, 2_000_000 // n),  # bounds the memory of a run with thousands of examples
-        confidence_level=float(1 - 2 * stats.norm.cdf(-widened)),
+        confidence_level=level(n),
         method="percentile",
         rng=numpy.random.default_rng(seed),
     ).confidence_interval
     return float(interval.low), float(interval.high)
+
+
+def _bootstrap_of_runs(runs: Sequence[Clusters], examples: Sequence[str], seed: int) -> tuple[float, float]:
+    """Percentile interval over examples and runs, both drawn anew in each resample."""
+    import numpy
+
+    n, random = len(examples), numpy.random.default_rng(seed)
+    weight_SE = random.multinomial(n, [1 / n] * n, size=RESAMPLES)
+    weight_SR = random.multinomial(len(runs), [1 / len(runs)] * len(runs), size=RESAMPLES)
+    tail = (1 - level(n)) / 2
+    low, high = numpy.nanquantile(ratios(runs, examples, weight_SE, weight_SR), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def ratios(
+    runs: Sequence[Clusters], examples: Sequence[str], weight_SE: NDArray[Any], weight_SR: NDArray[Any]
+) -> NDArray[Any]:
+    """sum(total) / sum(items) in each of S resamples, which draw example E and run R so many times; NaN where nothing
+    was drawn that has items."""
+    import numpy
+
+    nothing = Cluster(0, 0)
+    total_RE = numpy.array([[run.get(example, nothing).total for example in examples] for run in runs], float)
+    items_RE = numpy.array([[run.get(example, nothing).items for example in examples] for run in runs], float)
+    total_S, items_S = (((weight_SE @ counts_RE.T) * weight_SR).sum(1) for counts_RE in (total_RE, items_RE))
+    ratio_S: NDArray[Any] = numpy.full_like(total_S, numpy.nan)
+    numpy.divide(total_S, items_S, out=ratio_S, where=items_S > 0)
+    return ratio_S

@@ -35,7 +35,8 @@ class Follower:
     def __init__(self, screen: Screen, folder: Path) -> None:
         self._screen, self._t, self._folder = screen, screen.t, folder
         self._trials: dict[int, TrialInfo] = {}
-        self._losses: list[float | None] = []
+        self._compared: tuple[TrialInfo, ...] = ()  # the arms of the table; of the others only the end is told
+        self._losses: dict[int, list[float | None]] = {}  # of each trial in training
         self._pace = Pace()
         self._spoke = 0.0
         self._bar: TaskID | None = None
@@ -80,32 +81,34 @@ class Follower:
     def _plan(self, event: Event) -> None:
         folder = RunFolder.open(self._folder)
         info = folder.info()
-        self._trials = {trial.trial: trial for trial in info.trials}
+        self._compared = info.trials
+        self._trials = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         for label, words in introduction(info, folder.findings(), self._t):
             self._screen.say_beside(label, words)
 
     def _trial(self, event: Event) -> None:
-        self._losses = []
+        self._losses[event.values["trial"]] = []
         before = sum(t.positions for t in self._trials.values() if t.trial < event.values["trial"])
-        if before > self._pace.done:  # trained in an earlier session
+        if before > self._pace.done and len(self._losses) == 1:  # trained in an earlier session
             self._pace.skip_to(before, event.elapsed)
 
     def _step(self, event: Event) -> None:
         step = Step.model_validate(event.values)
-        self._losses.append(step.loss)
+        losses = self._losses.setdefault(step.trial, [])
+        losses.append(step.loss)
         self._pace.reach(self._pace.done + step.positions, event.elapsed)
         trial = self._trials.get(step.trial)
-        recipe = trial.recipe if trial else str(step.trial)
-        words = self._t("cli.follow.step", recipe=recipe, step=step.step, steps=step.steps, loss=_loss(step.loss))
+        name = trial.recipe if trial in self._compared else _name(trial, self._t) if trial else str(step.trial)
+        words = self._t("cli.follow.step", recipe=name, step=step.step, steps=step.steps, loss=_loss(step.loss))
         total = sum(trial.positions for trial in self._trials.values())
         if step.step == step.steps:
             self._tell(event, self._t(
-                "cli.follow.trained", recipe=recipe, steps=step.steps, first=_loss(self._losses[0]),
-                last=_loss(step.loss), line=sparkline(self._losses, 24),
+                "cli.follow.trained", recipe=name, steps=step.steps, first=_loss(losses[0]),
+                last=_loss(step.loss), line=sparkline(losses, 24),
             ))  # fmt: skip
-        elif step.step == 1 or step.step % math.ceil(step.steps / LOSS_LINES) == 0:
+        elif trial in self._compared and (step.step == 1 or step.step % math.ceil(step.steps / LOSS_LINES) == 0):
             self._tell(event, f"{words}  {self._t('cli.follow.rate', rate=texts.rate(step.rate))}", style="dim")
-        self._advance(event, total, f"{words} {sparkline(self._losses, 16)}")
+        self._advance(event, total, f"{words} {sparkline(losses, 16)}")
 
     def _batch(self, event: Event) -> None:
         done, total = event.values["done"], event.values["total"]
@@ -164,6 +167,14 @@ class Pace:
         """Seconds for the rest; None while nothing was measured. Never negative."""
         spent, worked = self._now - self._start, self.done - self._skipped
         return max(0.0, total - self.done) * spent / worked if worked > 0 and spent > 0 else None
+
+
+def _name(trial: TrialInfo, t: texts.Texts) -> str:
+    """A trial of the table by its recipe; a point of a curve by what may set it apart."""
+    return t(
+        "cli.follow.trial", recipe=trial.recipe, trial=trial.trial, examples=trial.examples, wordings=trial.wordings,
+        rank=trial.rank, seed=trial.seed,
+    )  # fmt: skip
 
 
 def introduction(info: RunInfo, findings: Sequence[Finding], t: texts.Texts) -> list[tuple[str, str]]:

@@ -42,6 +42,11 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
         screen.show(drawn(results, t))
         screen.show(Text(t(note), style="dim"))
         screen.show()
+    for axis, curve in tables.curves(results, t):
+        screen.show(curve_table(curve))
+        for sentence in sentences.curve(results, axis, t):
+            screen.show(hanging(Text("·"), sentence))
+        screen.show()
     left_out = [plain(sentences.sentence(note, t)) for note in results.notes if note.key in LEFT_OUT]
     listed = {"cli.left_out": left_out,
               "cli.verdict.more": sentences.reasons(results.verdict, t)[1:],  # the first one stands with the verdict
@@ -95,6 +100,14 @@ def costs_table(results: Results, t: Texts) -> Table:
     table = _table(t("cli.table.arm"), [t(f"cli.costs.{name}") for name in names])
     for cost in results.costs:
         _add_row(table, cost.label, t, [*_cost_cells(cost), *([plain(tables.money(cost, results))] if priced else [])])
+    return table
+
+
+def curve_table(curve: tables.Table) -> Table:
+    """One row per value of x."""
+    table = _table(curve.head[0], curve.head[1:])
+    for cells in curve.rows:
+        table.add_row(*cells)
     return table
 
 

@@ -30,6 +30,7 @@ def markdown(results: Results, t: Texts) -> str:
         *_table(tables.differences(results, t)),
         f"- {t('report.note.luck')}",
         *_training(results, t),
+        *_curves(results, t),
         *_answers(results, t),
         *_table(tables.retention(results, t)),
         *_table(tables.costs(results, t)),
@@ -70,6 +71,13 @@ def _training(results: Results, t: Texts) -> list[str]:
         if finding.level != "info"
     ]
     return [*_table(tables.trials(results, t)), *_bullets(found)]
+
+
+def _curves(results: Results, t: Texts) -> list[str]:
+    parts = []
+    for axis, table in tables.curves(results, t):
+        parts += [*_table(table), *_bullets(map(inert, sentences.curve(results, axis, t)))]
+    return [*parts, f"- {t('curve.note')}"] if parts else []
 
 
 def _answers(results: Results, t: Texts) -> list[str]:

@@ -58,6 +58,14 @@ def page(results: Results, t: Texts) -> str:
         command=sentences.command(results),
         charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention")},
         tables={name: getattr(tables, name)(results, t) for name in _TABLES},
+        curves=[
+            (
+                table,
+                _pair(*(charts.curve(results, axis, t, size) for size in (WIDE, NARROW))),
+                sentences.curve(results, axis, t),
+            )
+            for axis, table in tables.curves(results, t)
+        ],
         findings=_findings(results, t),
         rows=[_row(question, results, t) for question in answers.shown(results.questions)],
         counted={"questions": len([q for q in results.questions if q.probe == "held_out"])},
@@ -85,7 +93,10 @@ def _tied(sentence: str) -> Markup:
 def _drawn(name: str, results: Results, t: Texts) -> tuple[Markup, Markup] | None:
     """A chart for a wide and for a narrow column. Its words went through Vega's own escaping."""
     draw = getattr(charts, name)
-    wide, narrow = draw(results, t, WIDE), draw(results, t, NARROW)
+    return _pair(draw(results, t, WIDE), draw(results, t, NARROW))
+
+
+def _pair(wide: str | None, narrow: str | None) -> tuple[Markup, Markup] | None:
     return (Markup(wide), Markup(narrow)) if wide and narrow else None
 
 

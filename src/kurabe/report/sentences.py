@@ -12,7 +12,7 @@ from typing import Any
 
 from kurabe import texts
 from kurabe.charts import arm_name
-from kurabe.schema import Finding, Reason, Results, Verdict
+from kurabe.schema import Crossing, Finding, Reason, Results, Verdict
 from kurabe.settings import RunSettings
 from kurabe.texts import Texts
 
@@ -56,6 +56,41 @@ def changes(verdict: Verdict, t: Texts) -> list[str]:
     return [sentence(reason, t) for reason in verdict.would_change]
 
 
+def curve(results: Results, axis: str, t: Texts) -> list[str]:
+    """What one curve says: where LoRA reaches the prompt, and what it predicted for a point that it had not seen."""
+    said = []
+    for found in results.crossings:
+        if found.axis == axis:
+            numbers = {name: axis_value(axis, getattr(found, name)) for name in ("at", "low", "high", "least", "most")}
+            form = _crossing_form(found)
+            said.append(t(f"curve.crossing.{form}", axis=t(f"curve.axis.{axis}"), **numbers))
+    for made in results.predictions:
+        if made.axis == axis:
+            spans = [texts.interval(e.low, e.high) or t("report.no_interval") for e in (made.predicted, made.measured)]
+            said.append(t(
+                "curve.prediction", x=axis_value(axis, made.x), predicted=texts.percent(made.predicted.value),
+                measured=texts.percent(made.measured.value), predicted_range=spans[0], measured_range=spans[1],
+            ))  # fmt: skip
+    return said
+
+
+def _crossing_form(found: Crossing) -> str:
+    if found.at is None:
+        return "never"
+    if found.at <= found.least:
+        return "at-once"
+    if found.low is None:
+        return "few"
+    return "open" if found.high is None else "within"
+
+
+def axis_value(axis: str, x: float | None) -> str:
+    """A value of an axis for people: counts are whole, a rate is a factor."""
+    if x is None:
+        return "–"
+    return f"×{x:g}" if axis == "rate" else texts.count(x)
+
+
 def finding(found: Finding, t: Texts) -> tuple[str, str]:
     """What the audit found, with its numbers, and why it matters."""
     values = {name: texts.percent(v) if name in _PARTS else v for name, v in found.values.items()}
@@ -68,7 +103,7 @@ def command(results: Results) -> str:
     Prices have no flag; what their settings file holds stands behind the command as a comment.
     """
     defaults = RunSettings().model_dump(mode="json")
-    words = ["kurabe", "run", results.data or "FILE"]
+    words = ["kurabe", "curve" if results.settings.get("over") else "run", results.data or "FILE"]
     for name, value in results.settings.items():
         if name in ("name", "runs", "prices") or value == defaults.get(name):
             continue

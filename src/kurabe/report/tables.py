@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 
 from kurabe import texts
 from kurabe.charts import arm_name
-from kurabe.schema import ArmResult, CostEstimate, Estimate, Results
+from kurabe.report.sentences import axis_value
+from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Results
 from kurabe.texts import Texts
+
+CURVE_MEASURES = ("recall", "prompt", "trained", "wrong", "extra", "general")
 
 
 class Table(NamedTuple):
@@ -90,6 +93,37 @@ def money(cost: CostEstimate, results: Results) -> str:
     """The price of a thousand answers: "0.27 USD"; without a price table "–"."""
     currency = (results.settings.get("prices") or {}).get("currency", "")
     return "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip()
+
+
+def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
+    """(axis, table) of every curve: a row per value of x, a column per measure."""
+    points = [point for point in results.curves if point.axis != "step"]
+    measured = {(p.axis, p.x, p.measure): p for p in points}
+    found = []
+    for axis in dict.fromkeys(point.axis for point in points):
+        unseen = {prediction.x for prediction in results.predictions if prediction.axis == axis}
+        rows = [
+            (
+                axis_value(axis, x) + (f" {t('curve.unseen')}" if x in unseen else ""),
+                *(_curve_cell(measured.get((axis, x, name)), t) for name in CURVE_MEASURES),
+                texts.count(measured[axis, x, "recall"].seeds) if (axis, x, "recall") in measured else "–",
+            )
+            for x in sorted({point.x for point in points if point.axis == axis})
+        ]
+        head = (t(f"curve.axis.{axis}"), *(t(f"curve.measure.{name}") for name in CURVE_MEASURES), t("curve.seeds"))
+        found.append(
+            (axis, Table(f"curve-{axis}", t("curve.caption", axis=t(f"curve.axis.{axis}")), head, tuple(rows)))
+        )
+    return found
+
+
+def _curve_cell(point: CurvePoint | None, t: Texts) -> str:
+    if point is None:
+        return "–"
+    if point.measure == "extra":
+        return _number(point.value, 2)
+    span = texts.interval(point.low, point.high) if point.measure in ("recall", "prompt") else ""
+    return texts.percent(point.value) + (t("charts.range", interval=span) if span else "")
 
 
 def settings(results: Results, t: Texts) -> Table:

@@ -1,0 +1,158 @@
+"""Points of a sweep -> curves with intervals over examples and seeds, where LoRA reaches the prompt, and predictions.
+
+Knows no answers and no model: it is given what each trial came to, example by example. Shapes in names: X values of the
+axis, R trials (seeds) at each of them, E examples, S resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from kurabe import stats
+from kurabe.schema import Axis, Crossing, CurvePoint, Estimate, Point, Prediction
+from kurabe.stats import Cluster, Clusters
+from kurabe.sweeps import GROWING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RESAMPLES = 2000
+MEASURES = ("recall", "trained", "wrong", "extra", "general")
+
+# trial -> measure -> example -> what its items came to
+Measured: TypeAlias = Mapping[int, Mapping[str, Clusters]]
+
+
+class Curves(NamedTuple):
+    """What a sweep comes to."""
+
+    points: tuple[CurvePoint, ...]
+    crossings: tuple[Crossing, ...]
+    predictions: tuple[Prediction, ...]
+
+
+def curves(points: Sequence[Point], measured: Measured, prompt: Clusters, recipe: str, seed: int) -> Curves:
+    """Every axis by itself. `prompt` is what the prompt arm came to on each example; {} where it was not asked."""
+    drawn: list[CurvePoint] = []
+    crossings, predictions = [], []
+    for axis in dict.fromkeys(point.axis for point in points):
+        by_x = _by_x([point for point in points if point.axis == axis])
+        for x, trials in by_x.items():
+            drawn.extend(_points(axis, x, [t.trial for t in trials], measured, prompt, recipe, seed))
+        seen = {x: trials for x, trials in by_x.items() if not trials[0].unseen}
+        if axis in GROWING and prompt and len(seen) > 1:
+            crossings.append(_crossing(axis, Sampled(seen, measured, prompt, seed)))
+        for x, trials in by_x.items():
+            if trials[0].unseen and min(seen) < x < max(seen):
+                predictions.append(_prediction(axis, x, trials, Sampled(seen, measured, prompt, seed), measured, seed))
+    return Curves(tuple(drawn), tuple(crossings), tuple(predictions))
+
+
+def _by_x(points: Sequence[Point]) -> dict[float, list[Point]]:
+    ordered = sorted(points, key=lambda point: point.x)
+    return {x: list(trials) for x, trials in groupby(ordered, key=lambda point: point.x)}
+
+
+def _points(
+    axis: Axis, x: float, trials: Sequence[int], measured: Measured, prompt: Clusters, recipe: str, seed: int
+) -> list[CurvePoint]:
+    """One point per measure; the prompt's recall on the same examples beside the LoRA's."""
+    runs = {name: [measured[trial].get(name, {}) for trial in trials] for name in MEASURES}
+    runs["prompt"] = [_on(prompt, run) for run in runs["recall"]]
+    found = []
+    for name, clusters in runs.items():
+        # Unexpected values are counted per answer: that is no share.
+        estimate = stats.mean(stats.merged(clusters), seed) if name == "extra" else stats.pooled(clusters, seed)
+        if estimate.value is not None:
+            found.append(CurvePoint(
+                axis=axis, x=x, measure=name, trial=0, recipe=recipe, value=estimate.value, low=estimate.low,
+                high=estimate.high, seeds=len(trials),
+            ))  # fmt: skip
+    return found
+
+
+def _on(prompt: Clusters, run: Clusters) -> dict[str, Cluster]:
+    """The prompt's counts on the examples of a trial."""
+    return {example: prompt[example] for example in run if example in prompt}
+
+
+class Sampled:
+    """Recall of LoRA and of the prompt along one axis, as measured and in resamples of examples and seeds."""
+
+    def __init__(self, seen: Mapping[float, Sequence[Point]], measured: Measured, prompt: Clusters, seed: int) -> None:
+        import numpy as np
+
+        self.x = np.array(sorted(seen))
+        runs_XR = [[measured[point.trial]["recall"] for point in seen[x]] for x in sorted(seen)]
+        examples = sorted({example for runs in runs_XR for run in runs for example in run})
+        self.n = len(examples)
+        random = np.random.default_rng(seed)
+        weight_SE = random.multinomial(self.n, [1 / self.n] * self.n, size=RESAMPLES).astype(float)
+        every_1E = np.ones((1, self.n))
+        lora, fact = [], []
+        for runs in runs_XR:
+            weight_SR = random.multinomial(len(runs), [1 / len(runs)] * len(runs), size=RESAMPLES).astype(float)
+            every_1R = np.ones((1, len(runs)))
+            weights = np.vstack([every_1E, weight_SE]), np.vstack([every_1R, weight_SR])
+            lora.append(stats.ratios(runs, examples, *weights))
+            if prompt:
+                fact.append(stats.ratios([_on(prompt, run) for run in runs], examples, *weights))
+        # Row 0 is what was measured, the others are resamples; one that drew nothing at some x says nothing.
+        whole = ~np.isnan(np.stack([*lora, *fact], 1)).any(1)
+        self.lora = np.stack(lora, 1)[whole]
+        self.prompt = np.stack(fact, 1)[whole] if fact else None
+
+    def at(self, x: float) -> NDArray[Any]:
+        """LoRA's recall at x, between its neighbours on a straight line over log x."""
+        import numpy as np
+
+        return np.array([np.interp(np.log(x), np.log(self.x), row) for row in self.lora])
+
+    def crossing(self) -> NDArray[Any]:
+        """Where LoRA first reaches the prompt, as measured and per resample; infinite where it does not."""
+        import numpy as np
+
+        assert self.prompt is not None, "there is nothing to cross"
+        ahead = self.lora - self.prompt
+        log_x = np.log(self.x)
+        found = np.full(len(ahead), np.inf)
+        for row, gap in enumerate(ahead):
+            reached = np.flatnonzero(gap >= 0)
+            if len(reached):
+                k = reached[0]
+                share = 0.0 if k == 0 else -gap[k - 1] / (gap[k] - gap[k - 1])
+                found[row] = np.exp(log_x[k] if k == 0 else log_x[k - 1] + share * (log_x[k] - log_x[k - 1]))
+        return found
+
+
+def _crossing(axis: Axis, sampled: Sampled) -> Crossing:
+    import numpy as np
+
+    at, low, high = _bounds(sampled.crossing(), sampled.n)
+    within = [float(value) if value is not None and np.isfinite(value) else None for value in (at, low, high)]
+    return Crossing(
+        axis=axis, at=within[0], low=within[1], high=within[2], least=float(sampled.x[0]), most=float(sampled.x[-1])
+    )
+
+
+def _prediction(
+    axis: Axis, x: float, trials: Sequence[Point], sampled: Sampled, measured: Measured, seed: int
+) -> Prediction:
+    value, low, high = _bounds(sampled.at(x), sampled.n)
+    method: Literal["bootstrap", "none"] = "none" if low is None else "bootstrap"
+    predicted = Estimate(value=value, low=low, high=high, n=sampled.n, method=method)
+    runs = [measured[point.trial]["recall"] for point in trials]
+    return Prediction(axis=axis, x=x, predicted=predicted, measured=stats.pooled(runs, seed))
+
+
+def _bounds(values: Any, n: int) -> tuple[float, float | None, float | None]:
+    """(as measured, lower, upper bound): order statistics, because some resamples may be infinite."""
+    import numpy as np
+
+    if n < stats.MIN_FOR_INTERVAL:
+        return float(values[0]), None, None
+    tail = (1 - stats.level(n)) / 2
+    low, high = np.quantile(values[1:], [tail, 1 - tail], method="nearest")
+    return float(values[0]), float(low), float(high)

@@ -1,0 +1,120 @@
+"""Curves of known counts: values, crossings where two lines meet, predictions on the line, intervals that hold them."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import pytest
+
+from kurabe import stats
+from kurabe.curves import curves
+from kurabe.schema import Point
+from kurabe.stats import Cluster
+
+EXAMPLES = [f"row{n}" for n in range(12)]
+
+
+def trial(share: float, seed: int, spread: float = 0.0) -> dict[str, dict[str, Cluster]]:
+    """A trial that gets this share of 100 values per example right, give or take a spread that differs by example."""
+    random = Random(f"{share}/{seed}")
+    right = {e: Cluster(round(100 * min(1, max(0, share + random.uniform(-spread, spread)))), 100) for e in EXAMPLES}
+    return {"recall": right}
+
+
+def swept(
+    shares: dict[float, float], seeds: int = 1, spread: float = 0.0, unseen: float | None = None
+) -> tuple[list[Point], dict[int, dict[str, dict[str, Cluster]]]]:
+    points, measured = [], {}
+    for x, share in shares.items():
+        for seed in range(seeds):
+            number = len(points) + 1
+            points.append(Point(axis="wordings", x=x, trial=number, unseen=x == unseen))
+            measured[number] = trial(share, seed, spread)
+    return points, measured
+
+
+def prompt(share: float) -> dict[str, Cluster]:
+    return {e: Cluster(round(100 * share), 100) for e in EXAMPLES}
+
+
+def test_points_are_the_shares() -> None:
+    points, measured = swept({1: 0.2, 10: 0.6}, seeds=3)
+    found = curves(points, measured, prompt(0.5), "fair", 0)
+    assert {(p.x, p.measure): (p.value, p.seeds) for p in found.points} == {
+        (1, "recall"): (0.2, 3), (1, "prompt"): (0.5, 3), (10, "recall"): (0.6, 3), (10, "prompt"): (0.5, 3),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shares", "at"),
+    [
+        ({1: 0.25, 100: 0.75}, 10.0),  # half of the way, on a logarithmic axis
+        ({1: 0.1, 10: 0.4, 100: 0.6}, 10**1.5),
+        ({1: 0.5, 10: 0.6}, 1.0),
+        ({1: 0.1, 10: 0.49}, None),
+    ],
+)
+def test_lora_reaches_the_prompt_where_the_lines_meet(shares: dict[float, float], at: float | None) -> None:
+    (crossing,) = curves(*swept(shares), prompt(0.5), "fair", 0).crossings
+    assert (crossing.least, crossing.most) == (min(shares), max(shares))
+    assert (crossing.at is None) == (at is None)
+    if at is not None:
+        assert crossing.at == pytest.approx(at)
+        assert crossing.low is not None and crossing.low <= crossing.at + 1e-9
+
+
+def test_an_interval_of_the_crossing_holds_it_and_widens_with_the_spread() -> None:
+    widths = []
+    for spread in (0.05, 0.25):
+        (crossing,) = curves(*swept({1: 0.2, 10: 0.5, 100: 0.8}, 3, spread), prompt(0.5), "fair", 0).crossings
+        assert crossing.at and crossing.low and crossing.high and crossing.low <= crossing.at <= crossing.high
+        widths.append(math.log(crossing.high / crossing.low))
+    assert 0 < widths[0] < widths[1]
+
+
+def test_a_crossing_that_some_resamples_never_reach_is_open() -> None:
+    points, measured = swept({1: 0.2, 10: 0.52}, 1, 0.25)
+    (crossing,) = curves(points, measured, prompt(0.5), "fair", 0).crossings
+    assert crossing.high is None
+
+
+def test_no_crossing_without_a_prompt() -> None:
+    assert curves(*swept({1: 0.2, 10: 0.8}), {}, "fair", 0).crossings == ()
+
+
+def test_a_prediction_lies_on_the_line_of_the_others_and_has_not_seen_its_point() -> None:
+    points, measured = swept({1: 0.2, 10: 0.9, 100: 0.6}, seeds=2, unseen=10)
+    (made,) = curves(points, measured, {}, "fair", 0).predictions
+    assert made.predicted.value == pytest.approx(0.4) and made.measured.value == pytest.approx(0.9)
+
+
+def test_examples_that_a_trial_did_not_learn_are_not_its_own() -> None:
+    measured = {
+        1: {"recall": {e: Cluster(50, 100) for e in EXAMPLES[:6]}},
+        2: {"recall": {e: Cluster(70, 100) for e in EXAMPLES}},
+    }
+    points = [Point(axis="examples", x=6, trial=1), Point(axis="examples", x=12, trial=2)]
+    facts = {e: Cluster(100 if n < 6 else 0, 100) for n, e in enumerate(EXAMPLES)}
+    found = {(p.x, p.measure): p.value for p in curves(points, measured, facts, "fair", 0).points}
+    assert found == {(6, "recall"): 0.5, (6, "prompt"): 1.0, (12, "recall"): 0.7, (12, "prompt"): 0.5}
+
+
+def test_one_trial_pooled_is_its_share() -> None:
+    clusters = trial(0.5, 1, 0.3)["recall"]
+    assert stats.pooled([clusters], 3) == stats.share(clusters, 3)
+
+
+def test_trials_that_differ_widen_the_interval() -> None:
+    def width(shares: tuple[float, float]) -> float:
+        estimate = stats.pooled([trial(share, 1, 0.2)["recall"] for share in shares])
+        assert estimate.low is not None and estimate.high is not None and estimate.n == len(EXAMPLES)
+        return estimate.high - estimate.low
+
+    assert width((0.5, 0.5)) < width((0.25, 0.75))
+
+
+def test_too_few_examples_have_no_interval() -> None:
+    few = [{e: Cluster(k, 2) for e in EXAMPLES[:4]} for k in (1, 2)]
+    estimate = stats.pooled(few)
+    assert estimate.value == 0.75 and estimate.low is None
