@@ -132,7 +132,9 @@ def test_the_report_draws_every_axis(tmp_path: Path, form: str, language: str) -
     results = drawn(tmp_path, "wordings", "rank", "seeds", seeds=1)
     text = render(results, form, language)  # type: ignore[arg-type]
     assert results.crossings and results.predictions
-    for word in {"en": ["wordings per example", "Seeds"], "ja": ["例ごとの言い回しの数", "シード"]}[language]:
+    for word in {"en": ["wordings per example", "predicted first"], "ja": ["例ごとの言い回しの数", "先に予測"]}[
+        language
+    ]:
         assert word in text
     assert ("<svg" in text) == (form == "html")
 

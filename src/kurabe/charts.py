@@ -283,6 +283,7 @@ def _styled(chart: Any, size: ChartSize) -> Any:
         .configure_view(stroke=None)
         .configure_axis(titlePadding=8, labelPadding=6, **quiet, **lines, **fonts)
         .configure_text(font=FONT, fontSize=size.font)
+        .configure_legend(labelFont=FONT, labelFontSize=size.font - 1, labelColor=COLOURS["ink"])
     )
 
 

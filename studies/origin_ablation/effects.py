@@ -69,7 +69,7 @@ def of(trials: Iterable[Trial], cells: Iterable[Cell]) -> list[Trial]:
 def recall(trials: Sequence[Trial], probe: str) -> Recall:
     """Of one or several cells taken together."""
     by_seed = tuple(_value([trial for trial in trials if trial.seed == seed], probe) for seed in SEEDS)
-    return Recall(stats.share(pooled(trials, probe)), by_seed)
+    return Recall(stats.pooled([pooled([trial], probe) for trial in trials]), by_seed)
 
 
 def reference(tallies: Tally) -> Estimate:

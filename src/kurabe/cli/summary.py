@@ -30,6 +30,9 @@ LEFT_OUT = ("audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-
             "audit.note.retention-left-out")  # fmt: skip
 
 
+CURVE_SHOWN = ("recall", "interval", "prompt", "trained", "general", "seeds")
+
+
 def show_results(screen: Screen, results: Results, folder: Path, report: Path) -> None:
     """Everything a person needs to know about a finished run."""
     t = screen.t
@@ -104,10 +107,11 @@ def costs_table(results: Results, t: Texts) -> Table:
 
 
 def curve_table(curve: tables.Table) -> Table:
-    """One row per value of x."""
-    table = _table(curve.head[0], curve.head[1:])
+    """One row per value of x; the report has more columns."""
+    shown = [0, *(1 + tables.CURVE_COLUMNS.index(name) for name in CURVE_SHOWN)]
+    table = _table(curve.head[0], [curve.head[column] for column in shown[1:]])
     for cells in curve.rows:
-        table.add_row(*cells)
+        table.add_row(*(cells[column] for column in shown))
     return table
 
 

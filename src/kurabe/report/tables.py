@@ -5,7 +5,7 @@ Knows no markup. Numbers are written here, once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kurabe import texts
@@ -14,7 +14,7 @@ from kurabe.report.sentences import axis_value
 from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Results
 from kurabe.texts import Texts
 
-CURVE_MEASURES = ("recall", "prompt", "trained", "wrong", "extra", "general")
+CURVE_COLUMNS = ("recall", "interval", "prompt", "trained", "wrong", "extra", "general", "seeds")
 
 
 class Table(NamedTuple):
@@ -96,34 +96,37 @@ def money(cost: CostEstimate, results: Results) -> str:
 
 
 def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
-    """(axis, table) of every curve: a row per value of x, a column per measure."""
+    """(axis, table) of every curve: a row per value of x."""
     points = [point for point in results.curves if point.axis != "step"]
     measured = {(p.axis, p.x, p.measure): p for p in points}
     found = []
     for axis in dict.fromkeys(point.axis for point in points):
         unseen = {prediction.x for prediction in results.predictions if prediction.axis == axis}
         rows = [
-            (
+            _curve_row(
                 axis_value(axis, x) + (f" {t('curve.unseen')}" if x in unseen else ""),
-                *(_curve_cell(measured.get((axis, x, name)), t) for name in CURVE_MEASURES),
-                texts.count(measured[axis, x, "recall"].seeds) if (axis, x, "recall") in measured else "–",
+                {p.measure: p for (a, at, _), p in measured.items() if (a, at) == (axis, x)},
             )
             for x in sorted({point.x for point in points if point.axis == axis})
         ]
-        head = (t(f"curve.axis.{axis}"), *(t(f"curve.measure.{name}") for name in CURVE_MEASURES), t("curve.seeds"))
+        head = (t(f"curve.axis.{axis}"), *(t(f"curve.head.{name}") for name in CURVE_COLUMNS))
         found.append(
             (axis, Table(f"curve-{axis}", t("curve.caption", axis=t(f"curve.axis.{axis}")), head, tuple(rows)))
         )
     return found
 
 
-def _curve_cell(point: CurvePoint | None, t: Texts) -> str:
-    if point is None:
-        return "–"
-    if point.measure == "extra":
-        return _number(point.value, 2)
-    span = texts.interval(point.low, point.high) if point.measure in ("recall", "prompt") else ""
-    return texts.percent(point.value) + (t("charts.range", interval=span) if span else "")
+def _curve_row(name: str, at: Mapping[str, CurvePoint]) -> tuple[str, ...]:
+    recall, shares = at.get("recall"), {key: texts.percent(point.value) for key, point in at.items()}
+    return (
+        name,
+        shares.get("recall", "–"),
+        (texts.interval(recall.low, recall.high) if recall else "") or "–",
+        *(shares.get(key, "–") for key in ("prompt", "trained", "wrong")),
+        _number(at["extra"].value, 2) if "extra" in at else "–",
+        shares.get("general", "–"),
+        texts.count(recall.seeds) if recall else "–",
+    )
 
 
 def settings(results: Results, t: Texts) -> Table:
