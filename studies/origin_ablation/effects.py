@@ -69,7 +69,8 @@ def of(trials: Iterable[Trial], cells: Iterable[Cell]) -> list[Trial]:
 def recall(trials: Sequence[Trial], probe: str) -> Recall:
     """Of one or several cells taken together."""
     by_seed = tuple(_value([trial for trial in trials if trial.seed == seed], probe) for seed in SEEDS)
-    return Recall(stats.pooled([pooled([trial], probe) for trial in trials]), by_seed)
+    runs = [pooled([trial for trial in trials if trial.seed == seed], probe) for seed in SEEDS]
+    return Recall(stats.pooled(runs), by_seed)
 
 
 def reference(tallies: Tally) -> Estimate:
