@@ -81,16 +81,16 @@ def log_table(log: list[dict[str, Any]], every: int = 10) -> str:
 
 def phase_table(plan: Plan) -> str:
     """The schedule in words."""
-    rows = ["| phase | to step | rows per prompt (share) | copying lines | Japanese | tokens per step | rate | decay |"]
-    rows.append("|---|---|---|---|---|---|---|---|")
+    head = "rows per prompt (share) | copying lines | Japanese | sets of wordings | tokens per step | rate | decay"
+    rows = [f"| phase | to step | {head} |", "|---|---|---|---|---|---|---|---|---|"]
     for phase in plan.phases:
         mix = phase.mix
         spread = ", ".join(
             f"{low}-{high} ({share:.0%})" if low < high else f"{low} ({share:.0%})" for low, high, share in mix.rows
         )
         rows.append(
-            f"| {phase.name} | {phase.until} | {spread} | {mix.copying:.0%} | {mix.japanese:.0%} | {phase.batch_tokens} "
-            f"| {phase.rate:g} | {phase.decay_steps or ''} |"
+            f"| {phase.name} | {phase.until} | {spread} | {mix.copying:.0%} | {mix.japanese:.0%} "
+            f"| {2 if mix.wide else 1} | {phase.batch_tokens} | {phase.rate:g} | {phase.decay_steps or ''} |"
         )
     return "\n".join(rows)
 
