@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from killed_run import SHARES, write_data
 
-from kurabe import RunSettings, curve, dataset, experiment, splits
+from kurabe import RunSettings, charts, curve, dataset, experiment, retention, splits, sweeps
 from kurabe.analysis import load_run
 from kurabe.errors import InterruptedRun, SettingsError
 from kurabe.fake import FakeBackend, rehearsal
-from kurabe.report import render
+from kurabe.report import render, sentences
 from kurabe.runs import RunFolder
-from kurabe.schema import Axis, Event, Request, Results
+from kurabe.schema import Axis, Crossing, CurvePoint, Event, Request, Results
+from kurabe.texts import Texts
 
 RANKS = (1, 2, 4, 8, 16, 32)
 
@@ -126,15 +128,94 @@ def test_a_trial_that_breaks_down_is_ended_and_the_others_go_on(tmp_path: Path) 
     assert folder.adapter(5) and folder.finished
 
 
+def test_examples_with_nothing_to_score_leave_the_rest_of_the_curve(tmp_path: Path) -> None:
+    """With one example learned, the curve begins at an example whose answer holds no value."""
+    data = write_data(tmp_path)
+    rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    alone = sweeps.chosen(splits.prepare(dataset.read_examples(data).examples, "en", 0).examples, 1, 0)[0].id
+    for row in rows:
+        if row["id"] == alone:
+            row["answer"] = "That depends on the season."
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    results = curve(data, ["examples"], settings(tmp_path), seeds=1, backend=scripted(data))
+    assert min(p.x for p in results.curves if (p.axis, p.measure) == ("examples", "recall")) > 1
+    assert [c.least for c in results.crossings] == [2]
+
+
+def test_an_answer_that_did_not_come_was_not_forgotten(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    known = {q.id: q.accept[0] for q in retention.general_questions("en", 3)}
+    lost = min(known)
+
+    def script(request: Request) -> str | None:
+        if request.key.trial and request.key.question == lost:
+            return None
+        return known.get(request.key.question, "No idea.")
+
+    results = curve(data, ["rank"], settings(tmp_path), seeds=1, backend=FakeBackend(script))
+    assert {p.value for p in results.curves if p.measure == "general"} == {1.0}
+
+
+@pytest.mark.parametrize("arms", [("base", "prompt"), ("prompt", "lora+prompt")])
+def test_a_curve_without_lora_is_refused(tmp_path: Path, arms: tuple[str, ...]) -> None:
+    data = write_data(tmp_path)
+    with pytest.raises(SettingsError, match="needs the arm 'lora'"):
+        curve(data, ["rank"], settings(tmp_path).model_copy(update={"arms": arms}), backend=scripted(data))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_single_point_and_factors_are_drawn() -> None:
+    def curves(axis: str, *values: float) -> Results:
+        points = [
+            CurvePoint(axis=axis, x=x, measure="recall", trial=0, recipe="fair", value=0.5, low=0.2, high=0.8)
+            for x in values
+        ]
+        return Results.model_construct(curves=tuple(points), predictions=())
+
+    one = charts.curve(curves("wordings", 1), "wordings", Texts("en"))
+    factors = charts.curve(curves("rate", 0.25, 1, 4), "rate", Texts("en"))
+    assert "NaN" not in one and ">×0.25<" in factors and ">×4<" in factors
+
+
+@pytest.mark.parametrize(
+    ("crossing", "says"),
+    [
+        ({"at": None}, ["does not reach the prompt"]),
+        ({"at": None, "low": 5.0}, ["was not seen to reach", "begins at 5"]),
+        ({"at": 1.0}, ["too few examples"]),
+        ({"at": 1.0, "low": 1.0}, ["from 1 to beyond the range", "at 10 rank it recalls 40 %, the prompt 90 %"]),
+        ({"at": 1.0, "low": 1.0, "high": 1.0}, ["at or below the first point"]),
+        ({"at": 1.0, "low": 1.0, "high": 4.0}, ["95 % interval 1 to 4"]),
+    ],
+)
+def test_a_crossing_is_told_with_what_is_not_known_of_it(
+    tmp_path: Path, crossing: dict[str, float | None], says: list[str]
+) -> None:
+    values = {(1, "recall"): 0.9, (1, "prompt"): 0.9, (10, "recall"): 0.4, (10, "prompt"): 0.9}
+    points = tuple(
+        CurvePoint(axis="rank", x=x, measure=measure, trial=0, recipe="fair", value=value)
+        for (x, measure), value in values.items()
+    )
+    found = Crossing(axis="rank", least=1, most=10, **crossing)  # type: ignore[arg-type]
+    results = Results.model_construct(curves=points, crossings=(found,), predictions=())
+    told = sentences.curve(results, "rank", Texts("en"))
+    assert all(part in " ".join(told) for part in says), told
+    assert len(told) == (1 if found.at is None else 2)
+    assert all(sentence.endswith("。") for sentence in sentences.curve(results, "rank", Texts("ja")))
+
+
+def test_the_command_repeats_the_seeds_of_a_curve(tmp_path: Path) -> None:
+    """One seed is a run's default, and not a curve's."""
+    assert "--over rank --seeds 1" in sentences.command(drawn(tmp_path, "rank", seeds=1))
+
+
 @pytest.mark.parametrize("form", ["html", "md"])
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_the_report_draws_every_axis(tmp_path: Path, form: str, language: str) -> None:
     results = drawn(tmp_path, "wordings", "rank", "seeds", seeds=1)
     text = render(results, form, language)  # type: ignore[arg-type]
     assert results.crossings and results.predictions
-    for word in {"en": ["wordings per example", "predicted first"], "ja": ["例ごとの言い回しの数", "先に予測"]}[
-        language
-    ]:
+    for word in {"en": ["wordings per example", "kept out"], "ja": ["例ごとの言い回しの数", "線に含めず"]}[language]:
         assert word in text
     assert ("<svg" in text) == (form == "html")
 

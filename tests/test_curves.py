@@ -79,6 +79,33 @@ def test_a_crossing_that_some_resamples_never_reach_is_open() -> None:
     assert crossing.high is None
 
 
+def test_where_both_know_nothing_nothing_is_reached() -> None:
+    (crossing,) = curves(*swept({1: 0.0, 10: 0.0, 100: 0.4}), prompt(0.0), "fair", 0).crossings
+    assert crossing.at == pytest.approx(100)
+    (never,) = curves(*swept({1: 0.0, 10: 0.0}), prompt(0.0), "fair", 0).crossings
+    assert never.at is None
+
+
+def test_a_point_whose_examples_have_nothing_to_score_lies_on_no_line() -> None:
+    points, measured = swept({1: 0.0, 5: 0.2, 10: 0.9, 100: 0.6}, seeds=2, unseen=10)
+    for point in points:
+        if point.x == 1:
+            measured[point.trial] = {"recall": {}}
+    found = curves(points, measured, prompt(0.4), "fair", 0)
+    assert [(c.least, c.most) for c in found.crossings] == [(5, 100)]
+    assert [p.x for p in found.predictions] == [10]
+    assert {p.x for p in found.points if p.measure == "recall"} == {5, 10, 100}
+    nothing = curves(points, {trial: {"recall": {}} for trial in measured}, prompt(0.4), "fair", 0)
+    assert nothing == ((), (), ())
+
+
+def test_a_prompt_without_answers_at_one_point_spoils_neither_the_line_nor_the_prediction() -> None:
+    points, measured = swept({1: 0.2, 5: 0.3, 10: 0.9, 100: 0.6}, unseen=10)
+    measured[1] = {"recall": {"another": Cluster(1, 1), **measured[1]["recall"]}}
+    only = curves(points, measured, {"another": Cluster(1, 1)}, "fair", 0)
+    assert only.crossings == () and [p.x for p in only.predictions] == [10]
+
+
 def test_no_crossing_without_a_prompt() -> None:
     assert curves(*swept({1: 0.2, 10: 0.8}), {}, "fair", 0).crossings == ()
 
@@ -112,6 +139,14 @@ def test_trials_that_differ_widen_the_interval() -> None:
         return estimate.high - estimate.low
 
     assert width((0.5, 0.5)) < width((0.25, 0.75))
+
+
+def test_trials_that_differ_on_every_example_alike_are_not_certain() -> None:
+    """Half right on each example, because one trial knows all and the other nothing."""
+    none, every = ({e: Cluster(right, 2) for e in EXAMPLES} for right in (0, 2))
+    estimate = stats.pooled([none, every])
+    assert (estimate.value, estimate.low, estimate.high) == (0.5, 0.0, 1.0) and estimate.method == "bootstrap"
+    assert stats.pooled([every, every]).method == "wilson"
 
 
 def test_too_few_examples_have_no_interval() -> None:

@@ -333,9 +333,10 @@ def _curves(
             "wrong": _clusters(own["held_out"], ("wrong",)),
             "extra": _sums(own["held_out"], lambda row: len(row.score.extra), lambda row: 1),
             "general": {
-                row.question.id: stats.Cluster(bool(scoring.is_right(row.answer, row.question)), 1)
+                row.question.id: stats.Cluster(right, 1)
                 for row in own["general"]
-                if row.question.id in common
+                for right in [scoring.is_right(row.answer, row.question)]
+                if right is not None and row.question.id in common
             },
         }
         for trial, own in rows.items()

@@ -58,6 +58,13 @@ def arm_name(label: str, t: Texts) -> str:
     return " ".join(part for part in (t(f"arms.{arm}"), recipe) if part)
 
 
+def axis_value(axis: str, x: float | None) -> str:
+    """A value of an axis for people: counts are whole, a rate is a factor."""
+    if x is None:
+        return "–"
+    return f"×{x:g}" if axis == "rate" else texts.count(x)
+
+
 def recall(results: Results, t: Texts, size: ChartSize = WIDE) -> str:
     """One row per arm: recall on held-out wordings with its interval, and recall on trained wordings beside it."""
     rows = [_recall_row(arm, t) for arm in results.arms if arm.recall.value is not None]
@@ -91,7 +98,9 @@ def curve(results: Results, axis: str, t: Texts, size: ChartSize = WIDE) -> str:
     points = [p for p in results.curves if p.axis == axis and p.measure in _SWEPT and p.value is not None]
     unseen = {prediction.x for prediction in results.predictions if prediction.axis == axis}
     name = t(f"curve.axis.{axis}")
-    summary = "; ".join(f"{name} {p.x:g}: {texts.percent(p.value)}" for p in points if p.measure == "recall")
+    summary = "; ".join(
+        f"{name} {axis_value(axis, p.x)}: {texts.percent(p.value)}" for p in points if p.measure == "recall"
+    )
     return _svg(_sweep(points, unseen, axis, name, t, size), t("curve.caption", axis=name), summary)
 
 
@@ -239,8 +248,10 @@ def _sweep(
     )
     dash = alt.StrokeDash("said:N", legend=legend, scale=alt.Scale(domain=names, range=[_SWEPT[m][1] for m in shown]))
     values = sorted({point.x for point in points})
+    label = "'×' + datum.label" if axis == "rate" else "datum.label"
     x = alt.X(
-        "x:Q", axis=alt.Axis(title=name, values=values, format="~g", grid=False, domain=True),
+        "x:Q",
+        axis=alt.Axis(title=name, values=values, format="~g", labelExpr=label, grid=False, domain=True),
         scale=alt.Scale(type="linear" if axis == "seeds" else "log", domain=[values[0], values[-1]], nice=False),
     )  # fmt: skip
     y = alt.Y(

@@ -6,7 +6,7 @@ axis, R trials (seeds) at each of them, E examples, S resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -41,18 +41,30 @@ def curves(points: Sequence[Point], measured: Measured, prompt: Clusters, recipe
         by_x = _by_x([point for point in points if point.axis == axis])
         for x, trials in by_x.items():
             drawn.extend(_points(axis, x, [t.trial for t in trials], measured, prompt, recipe, seed))
-        seen = {x: trials for x, trials in by_x.items() if not trials[0].unseen}
-        if axis in GROWING and prompt and len(seen) > 1:
-            crossings.append(_crossing(axis, Sampled(seen, measured, prompt, seed)))
-        for x, trials in by_x.items():
-            if trials[0].unseen and min(seen) < x < max(seen):
-                predictions.append(_prediction(axis, x, trials, Sampled(seen, measured, prompt, seed), measured, seed))
+        # A point whose examples have nothing to score lies on no line.
+        scored = {x: trials for x, trials in by_x.items() if any(_counts(_recalls(trials, measured)))}
+        seen = {x: trials for x, trials in scored.items() if not trials[0].unseen}
+        paired = {x: t for x, t in seen.items() if any(_counts(_on(prompt, run) for run in _recalls(t, measured)))}
+        if axis in GROWING and len(paired) > 1:
+            crossings.append(_crossing(axis, Sampled(paired, measured, prompt, seed)))
+        for x, trials in scored.items():
+            if trials[0].unseen and len(seen) > 1 and min(seen) < x < max(seen):
+                predictions.append(_prediction(axis, x, trials, Sampled(seen, measured, {}, seed), measured, seed))
     return Curves(tuple(drawn), tuple(crossings), tuple(predictions))
 
 
 def _by_x(points: Sequence[Point]) -> dict[float, list[Point]]:
     ordered = sorted(points, key=lambda point: point.x)
     return {x: list(trials) for x, trials in groupby(ordered, key=lambda point: point.x)}
+
+
+def _recalls(trials: Sequence[Point], measured: Measured) -> list[Clusters]:
+    return [measured[point.trial]["recall"] for point in trials]
+
+
+def _counts(runs: Iterable[Clusters]) -> Iterator[int]:
+    """How many items each example of each run has."""
+    return (cluster.items for run in runs for cluster in run.values())
 
 
 def _points(
@@ -85,7 +97,7 @@ class Sampled:
         import numpy as np
 
         self.x = np.array(sorted(seen))
-        runs_XR = [[measured[point.trial]["recall"] for point in seen[x]] for x in sorted(seen)]
+        runs_XR = [_recalls(seen[x], measured) for x in sorted(seen)]
         examples = sorted({example for runs in runs_XR for run in runs for example in run})
         self.n = len(examples)
         random = np.random.default_rng(seed)
@@ -111,7 +123,8 @@ class Sampled:
         return np.array([np.interp(np.log(x), np.log(self.x), row) for row in self.lora])
 
     def crossing(self) -> NDArray[Any]:
-        """Where LoRA first reaches the prompt, as measured and per resample; infinite where it does not."""
+        """Where LoRA first reaches the prompt, as measured and per resample; infinite where it does not. Where both
+        know nothing, nothing is reached."""
         import numpy as np
 
         assert self.prompt is not None, "there is nothing to cross"
@@ -119,11 +132,12 @@ class Sampled:
         log_x = np.log(self.x)
         found = np.full(len(ahead), np.inf)
         for row, gap in enumerate(ahead):
-            reached = np.flatnonzero(gap >= 0)
+            reached = np.flatnonzero((gap >= 0) & (self.lora[row] > 0))
             if len(reached):
                 k = reached[0]
-                share = 0.0 if k == 0 else -gap[k - 1] / (gap[k] - gap[k - 1])
-                found[row] = np.exp(log_x[k] if k == 0 else log_x[k - 1] + share * (log_x[k] - log_x[k - 1]))
+                behind = -gap[k - 1] if k else 0.0
+                back = gap[k] / (gap[k] + behind) if behind > 0 else 0.0  # share of the way back to the point before
+                found[row] = np.exp(log_x[k] - back * (log_x[k] - log_x[max(0, k - 1)]))
         return found
 
 
@@ -143,8 +157,7 @@ def _prediction(
     value, low, high = _bounds(sampled.at(x), sampled.n)
     method: Literal["bootstrap", "none"] = "none" if low is None else "bootstrap"
     predicted = Estimate(value=value, low=low, high=high, n=sampled.n, method=method)
-    runs = [measured[point.trial]["recall"] for point in trials]
-    return Prediction(axis=axis, x=x, predicted=predicted, measured=stats.pooled(runs, seed))
+    return Prediction(axis=axis, x=x, predicted=predicted, measured=stats.pooled(_recalls(trials, measured), seed))
 
 
 def _bounds(values: Any, n: int) -> tuple[float, float | None, float | None]:

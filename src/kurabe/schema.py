@@ -223,7 +223,7 @@ class Point(Record):
     axis: Axis
     x: float
     trial: int
-    unseen: bool = False  # not part of the curve: its value is predicted from the others first, then measured
+    unseen: bool = False  # not part of the curve: what the others predict for it is compared with what it came to
 
 
 class Provenance(Record):

@@ -49,14 +49,17 @@ def share(clusters: Clusters, seed: int = 0) -> Estimate:
 def pooled(runs: Sequence[Clusters], seed: int = 0) -> Estimate:
     """The same share over several trials that differ in their seed: the interval resamples examples and trials.
 
-    More trials are no more examples: with one trial this is `share`, and where no example differs its interval, too.
+    More trials are no more examples: with one trial this is `share`, and where no trial differs its interval, too.
     """
     items = merged(runs)
     estimate = share(items, seed)
-    if len(runs) == 1 or estimate.low is None or estimate.high is None or estimate.method != "bootstrap":
+    if len(runs) == 1 or estimate.low is None or estimate.high is None:
         return estimate
     low, high = _bootstrap_of_runs(runs, [example for example, c in items.items() if c.items], seed)
-    return estimate.model_copy(update={"low": min(estimate.low, low), "high": max(estimate.high, high)})
+    if estimate.low <= low and high <= estimate.high:
+        return estimate
+    bounds = {"low": min(estimate.low, low), "high": max(estimate.high, high)}
+    return estimate.model_copy(update=bounds | {"method": "bootstrap"})
 
 
 def merged(runs: Sequence[Clusters]) -> dict[str, Cluster]:

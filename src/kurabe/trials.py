@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kurabe import arms, recipes, sweeps
 from kurabe.audit import RowTokens, audit, token_stats
+from kurabe.errors import SettingsError
 from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Finding, Point, TrialInfo
 from kurabe.settings import RunSettings
@@ -46,7 +47,15 @@ def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend
         for number, name in enumerate(trained_recipes(settings), start=1)
     ]
     trials = Trials(tuple(Training(trial) for trial in compared))
-    return _with_sweep(trials, material, settings, backend) if settings.over and compared else trials
+    if not settings.over:
+        return trials
+    if "lora" not in settings.arms:
+        raise SettingsError(
+            "A curve needs the arm 'lora'.",
+            why="Its points are LoRAs, asked without the prompt.",
+            fix=f"--arms {','.join([*settings.arms, 'lora'])}",
+        )
+    return _with_sweep(trials, material, settings, backend)
 
 
 def describe(

@@ -170,10 +170,10 @@ class Pace:
 
 
 def _name(trial: TrialInfo, t: texts.Texts) -> str:
-    """A trial of the table by its recipe; a point of a curve by what may set it apart."""
+    """A point of a curve by what may set it apart."""
     return t(
         "cli.follow.trial", recipe=trial.recipe, trial=trial.trial, examples=trial.examples, wordings=trial.wordings,
-        rank=trial.rank, seed=trial.seed,
+        rank=trial.rank, rate=texts.rate(trial.rate), seed=trial.seed,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kurabe import texts
-from kurabe.charts import arm_name
+from kurabe.charts import arm_name, axis_value
 from kurabe.schema import Crossing, Finding, Reason, Results, Verdict
 from kurabe.settings import RunSettings
 from kurabe.texts import Texts
@@ -64,6 +64,7 @@ def curve(results: Results, axis: str, t: Texts) -> list[str]:
             numbers = {name: axis_value(axis, getattr(found, name)) for name in ("at", "low", "high", "least", "most")}
             form = _crossing_form(found)
             said.append(t(f"curve.crossing.{form}", axis=t(f"curve.axis.{axis}"), **numbers))
+            said += _behind_again(results, found, t)
     for made in results.predictions:
         if made.axis == axis:
             spans = [texts.interval(e.low, e.high) or t("report.no_interval") for e in (made.predicted, made.measured)]
@@ -76,19 +77,24 @@ def curve(results: Results, axis: str, t: Texts) -> list[str]:
 
 def _crossing_form(found: Crossing) -> str:
     if found.at is None:
-        return "never"
-    if found.at <= found.least:
-        return "at-once"
+        return "never" if found.low is None else "unsure"
     if found.low is None:
         return "few"
-    return "open" if found.high is None else "within"
+    if found.high is None:
+        return "open"
+    return "at-once" if found.high <= found.least else "within"
 
 
-def axis_value(axis: str, x: float | None) -> str:
-    """A value of an axis for people: counts are whole, a rate is a factor."""
-    if x is None:
-        return "–"
-    return f"×{x:g}" if axis == "rate" else texts.count(x)
+def _behind_again(results: Results, found: Crossing, t: Texts) -> list[str]:
+    """A LoRA that reached the prompt and does not stay there."""
+    unseen = {made.x for made in results.predictions if made.axis == found.axis}
+    at = {(p.x, p.measure): p.value for p in results.curves if p.axis == found.axis and p.x not in unseen}
+    for x in sorted({x for x, _ in at}):
+        lora, prompt = at.get((x, "recall")), at.get((x, "prompt"))
+        if found.at is not None and x > found.at and lora is not None and prompt is not None and lora < prompt:
+            numbers = {"x": axis_value(found.axis, x), "lora": texts.percent(lora), "prompt": texts.percent(prompt)}
+            return [t("curve.behind", axis=t(f"curve.axis.{found.axis}"), **numbers)]
+    return []
 
 
 def finding(found: Finding, t: Texts) -> tuple[str, str]:
@@ -103,9 +109,11 @@ def command(results: Results) -> str:
     Prices have no flag; what their settings file holds stands behind the command as a comment.
     """
     defaults = RunSettings().model_dump(mode="json")
-    words = ["kurabe", "curve" if results.settings.get("over") else "run", results.data or "FILE"]
+    curve = bool(results.settings.get("over"))
+    words = ["kurabe", "curve" if curve else "run", results.data or "FILE"]
+    told = ("seeds",) if curve else ()  # a curve has a default of its own
     for name, value in results.settings.items():
-        if name in ("name", "runs", "prices") or value == defaults.get(name):
+        if name in ("name", "runs", "prices") or (value == defaults.get(name) and name not in told):
             continue
         flag = "--" + name.replace("_", "-")
         if value is True:

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kurabe import texts
-from kurabe.charts import arm_name
-from kurabe.report.sentences import axis_value
+from kurabe.charts import arm_name, axis_value
 from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Results
 from kurabe.texts import Texts
 
