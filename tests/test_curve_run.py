@@ -119,13 +119,14 @@ def _has_states(folder: Path, event: Event) -> bool:
 def test_a_trial_that_breaks_down_is_ended_and_the_others_go_on(tmp_path: Path) -> None:
     data = write_data(tmp_path)
     broken = scripted(data, lambda trial, step: None if trial == 5 and step > 3 else 1.0)
-    curve(data, ["rate"], settings(tmp_path), seeds=1, backend=broken)
+    results = curve(data, ["rate"], settings(tmp_path), seeds=1, backend=broken)
     folder = RunFolder.open(tmp_path / "run")
     steps = {i.trial: sum(step.trial == i.trial for step in folder.steps()) for i in folder.info().swept}
     assert steps.pop(5) == 6 and set(steps.values()) == {150}
     notes = [e.values for e in folder.events() if e.kind == "note"]
     assert [n["values"]["trial"] for n in notes if n["key"] == "audit.note.trial-broken"] == [5]
     assert folder.adapter(5) and folder.finished
+    assert "The loss of trial 5 was no number" in render(results, "md", "en")
 
 
 def test_examples_with_nothing_to_score_leave_the_rest_of_the_curve(tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ def test_wordings_rank_and_rate_change_only_themselves() -> None:
             assert changed <= {field} and tried.spec.examples == 10
 
 
+def test_the_axis_of_seeds_has_the_seeds_themselves() -> None:
+    tried = sweeps.to_try(["seeds"], FAIR, examples(10, 8), 12, [4, 5, 6])
+    assert [(t.x, t.spec.seed) for t in tried] == [(seed, seed) for seed in (4, 5, 6, 7, 8)]
+
+
 def test_samples_are_examples_times_wordings_and_end_at_all() -> None:
     tried = values("samples")
     assert max(tried) == 80 and min(tried) == 1

@@ -133,7 +133,7 @@ def analyse(folder: RunFolder) -> Results:
         created=info.created,
         language=info.language,
         seconds=_stage_seconds(folder),
-        notes=(*info.notes, *_notes(arms)),
+        notes=(*info.notes, *_broken(folder), *_notes(arms)),
     )
 
 
@@ -363,6 +363,12 @@ def _stage_seconds(folder: RunFolder) -> dict[str, float]:
         if event.kind == "stage" and event.values.get("state") == "end":
             seconds[event.values["name"]] += event.values["seconds"]
     return dict(seconds)
+
+
+def _broken(folder: RunFolder) -> Iterable[Reason]:
+    """Trials of a curve that broke down in training, each told once: the reader of a curve has to know these points."""
+    told = [Reason.model_validate(event.values) for event in folder.events() if event.kind == "note"]
+    return {note.values["trial"]: note for note in told if note.key == "audit.note.trial-broken"}.values()
 
 
 # --- side by side, and what has to be said beside the numbers --------------------------------------------------

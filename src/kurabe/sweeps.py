@@ -52,7 +52,7 @@ def to_try(
     for axis in axes:
         values, unseen = _values(axis, recipe, examples, epochs, seeds)
         for x in sorted({*values, *([unseen] if unseen is not None else [])}):
-            for seed in [seeds[0] + round(x) - 1] if axis == "seeds" else seeds:
+            for seed in [round(x)] if axis == "seeds" else seeds:
                 found.append(Tried(axis, x, _spec(axis, x, recipe, examples, epochs, seed), x == unseen))
     return found
 
@@ -74,7 +74,7 @@ def _values(
 ) -> tuple[list[float], float | None]:
     """The values of x, and one between them that the curve does not see."""
     if axis == "seeds":
-        return [float(number) for number in range(1, SEEDS + 1)], None
+        return [float(seed) for seed in range(seeds[0], seeds[0] + SEEDS)], None
     if axis == "rank":
         return _with_unseen([float(rank) for rank in RANKS])
     if axis == "rate":

@@ -26,8 +26,8 @@ from kurabe.schema import CostEstimate, Results
 from kurabe.texts import Texts
 
 # Notes that tell what the figures leave out; the report has every note.
-LEFT_OUT = ("audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only", "audit.note.arm-left-out",
-            "audit.note.retention-left-out")  # fmt: skip
+LEFT_OUT = ("audit.note.trial-broken", "audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only",
+            "audit.note.arm-left-out", "audit.note.retention-left-out")  # fmt: skip
 
 
 CURVE_SHOWN = ("recall", "interval", "prompt", "trained", "general", "seeds")
