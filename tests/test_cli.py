@@ -22,6 +22,7 @@ from kurabe.cli.find import find_run
 from kurabe.cli.measure import exit_code
 from kurabe.cli.output import write_report
 from kurabe.fake import FakeBackend, rehearsal
+from kurabe.report import sentences, tables
 from kurabe.runs import RunFolder
 from kurabe.schema import Results
 from kurabe.texts import LANGUAGES, Texts
@@ -342,6 +343,23 @@ def test_a_dry_run_stores_nothing(kurabe: Kurabe, tmp_path: Path) -> None:
     assert not (tmp_path / "r").exists()
     plan = json.loads(kurabe("run", packaged("en"), "--dry-run", "--runs", tmp_path / "r", "--json").out)
     assert plan["answers"] > 0 and plan["steps"] >= 150
+
+
+def test_a_dry_run_with_minutes_prints_the_fitted_plan(kurabe: Kurabe, tmp_path: Path) -> None:
+    command = ("curve", packaged("en"), "--over", "rank", "--minutes", 1, "--dry-run", "--runs", tmp_path / "r")
+    ran = kurabe(*command)
+    assert ran.code == 0 and "Planned for 1 min" in ran.out and not (tmp_path / "r").exists()
+    asked = kurabe("curve", packaged("en"), "--minutes", 0, "--dry-run", "--runs", tmp_path / "r")
+    assert asked.code == errors.EXIT_USAGE and "--minutes" in asked.err
+
+
+def test_the_end_tells_the_planned_time_beside_the_real_one(kurabe: Kurabe, tmp_path: Path) -> None:
+    ran = kurabe("run", packaged("en"), "--minutes", 5, "--runs", tmp_path, "--name", "m")
+    assert ran.code == 0 and " planned" in ran.out and "Planned for 5 min" in ran.err
+    results = RunFolder.open(tmp_path / "m").results()
+    assert results is not None and set(results.planned) == {"load", "train", "answer"}
+    assert any(label == "Planned" for label, _ in tables.provenance(results, Texts("en")).rows)
+    assert "--minutes" not in sentences.command(results), "the command repeats what was chosen"
 
 
 def test_ctrl_c_before_anything_is_stored_names_no_run(

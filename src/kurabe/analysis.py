@@ -133,6 +133,7 @@ def analyse(folder: RunFolder) -> Results:
         created=info.created,
         language=info.language,
         seconds=_stage_seconds(folder),
+        planned=info.planned,
         notes=(*info.notes, *_broken(folder), *_notes(arms)),
     )
 

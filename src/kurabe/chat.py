@@ -55,6 +55,7 @@ class Chat:
         self.special = dict(special)
         self.template = template
         self.joined = 0
+        self._counts: dict[tuple[Message, ...], int] = {}  # a plan counts the same rows for many trials
         self._template = _compile(template, where)
         self._bos = tokenizer.token_to_id(special["bos_token"]) if "bos_token" in special else None
         start = tokenizer.encode("a").ids
@@ -95,9 +96,11 @@ class Chat:
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages: with the answer's header after a user's, with the end token after an answer."""
-        if messages and messages[-1].role == "assistant":
-            return len(self.sample(messages).ids)
-        return len(self.prompt(messages))
+        key = tuple(messages)
+        if key not in self._counts:
+            answered = bool(key) and key[-1].role == "assistant"
+            self._counts[key] = len(self.sample(key).ids if answered else self.prompt(key))
+        return self._counts[key]
 
     def text(self, ids: Sequence[int]) -> str:
         """The words of generated ids, without special tokens and outer blanks."""

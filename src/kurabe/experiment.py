@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, forecast, intake, planning, provenance, runs, storage
+from kurabe import backends, budget, forecast, intake, planning, provenance, runs, storage
 from kurabe.analysis import analyse
 from kurabe.arms import Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
@@ -129,7 +129,11 @@ def plan_run(
     with Meter() as loading:
         backend = backend or backends.load(settings)
     material = Material(examples, request.prompt, request.language)
-    return forecast.forecast(material, settings, backend, loading.seconds, request.notes)
+    pace = forecast.Pace(material, backend, settings.minutes)
+    fitted = budget.fit(material, settings, pace, loading.seconds)
+    notes = (*request.notes, *fitted.work.notes, *fitted.notes)
+    loading_seconds = fitted.planned.get("load") or loading.seconds
+    return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, notes)
 
 
 def ask(
@@ -197,16 +201,19 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
     """What will be asked and trained: stored before the first answer, and kept to by every later session."""
     folder, backend, record, _ = session
     request = folder.request()
-    settings, material = RunSettings.model_validate(request.settings), _material(folder)
+    asked, material = RunSettings.model_validate(request.settings), _material(folder)
     if not folder.planned:
-        work = planning.plan_work(material, settings, backend)
-        refuse_the_impossible(work, request.data)
+        if asked.minutes:
+            record("note", key="audit.note.minutes-measuring", values={"minutes": asked.minutes})
+        pace = forecast.Pace(material, backend, asked.minutes)
+        fitted = budget.fit(material, asked, pace, record.elapsed)
+        refuse_the_impossible(fitted.work, request.data)
         folder.publish(
             {
-                runs.INFO: _describe(request, work, backend),
-                runs.QUESTIONS: work.questions,
-                runs.PLAN: work.batches,
-                runs.AUDIT: work.findings,
+                runs.INFO: _describe(request, fitted, backend),
+                runs.QUESTIONS: fitted.work.questions,
+                runs.PLAN: fitted.work.batches,
+                runs.AUDIT: fitted.work.findings,
             }
         )
     info, batches = folder.info(), folder.plan()
@@ -214,11 +221,11 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
     record(
         "plan", trials=len(info.trials) + len(info.swept), requests=sum(len(batch.keys) for batch in batches),
         batches=len(batches), examples=len(material.examples), questions=len(folder.questions()),
-        max_new_tokens=info.max_new_tokens,
+        max_new_tokens=info.max_new_tokens, planned=info.planned,
     )  # fmt: skip
     for note in info.notes:
         record("note", key=note.key, values=note.values)
-    return info, plan_trials(material, settings, backend)
+    return info, plan_trials(material, RunSettings.model_validate(info.settings), backend)
 
 
 def _material(folder: RunFolder) -> Material:
@@ -226,12 +233,14 @@ def _material(folder: RunFolder) -> Material:
     return Material(folder.examples(), request.prompt, request.language)
 
 
-def _describe(request: RunRequest, work: planning.Work, backend: Backend) -> RunInfo:
+def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend) -> RunInfo:
+    work = fitted.work
     return RunInfo(
         name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
-        settings=request.settings, model=backend.info, provenance=provenance.describe(request.data_sha256),
-        trials=work.trials, swept=work.swept, points=work.trainings.points, max_new_tokens=work.max_new_tokens,
-        notes=(*request.notes, *work.notes),
+        settings=fitted.settings.model_dump(mode="json"), model=backend.info,
+        provenance=provenance.describe(request.data_sha256), trials=work.trials, swept=work.swept,
+        points=work.trainings.points, max_new_tokens=work.max_new_tokens, planned=fitted.planned,
+        notes=(*request.notes, *work.notes, *fitted.notes),
     )  # fmt: skip
 
 

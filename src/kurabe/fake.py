@@ -156,6 +156,11 @@ class FakeBackend:
             raise MissingError("The adapter's weights are missing.", where=str(path), fix="Run again in a new folder.")
         self._adapters[trial] = path.read_bytes()[-32:]
 
+    def forget(self, trials: Sequence[int]) -> None:
+        """Drop the adapters of these trials: they were only tried."""
+        for trial in trials:
+            self._adapters.pop(trial, None)
+
 
 def _falling(trial: int, step: int) -> float:
     """A loss that falls from 4 towards a small rest, with a little noise that is the same each time."""

@@ -144,6 +144,10 @@ class HFBackend:
         """Load an adapter that `save_adapter` or PEFT wrote and answer with it as `trial`."""
         self.stack.load(trial, folder, self.info.sha256)
 
+    def forget(self, trials: Sequence[int]) -> None:
+        """Drop the adapters of these trials: they were only tried."""
+        self.stack.drop(trials)
+
 
 def _check_vocabulary(tokens: chat.Chat, weights: hub.Weights) -> None:
     """Another model's tokenizer would name tokens that these weights don't have. Added tokens that the template never

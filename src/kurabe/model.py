@@ -84,3 +84,7 @@ class Backend(Protocol):
     def load_adapter(self, trial: int, folder: Path) -> None:
         """Load an adapter that `save_adapter` or PEFT wrote and answer with it as `trial`."""
         ...
+
+    def forget(self, trials: Sequence[int]) -> None:
+        """Drop the adapters of these trials: they were only tried."""
+        ...

@@ -89,6 +89,16 @@ def for_model(recipe: Recipe, parameters: int) -> Recipe:
     return recipe
 
 
+def adjusted(recipe: Recipe, exposures: int | None, wordings: int | None) -> Recipe:
+    """The recipe with these numbers instead of its own: epochs and steps keep their proportion to the exposures. One
+    that counts no exposures is what it is on purpose, and stays so."""
+    if not recipe.exposures:
+        return recipe
+    wanted, usual = exposures or recipe.exposures, recipe.exposures
+    changes = {name: -(-getattr(recipe, name) * wanted // usual) for name in ("exposures", "epochs", "min_steps")}
+    return recipe.model_copy(update=changes | {"wordings": wordings or recipe.wordings})
+
+
 def plan(recipe: Recipe, samples: int, examples: int, hidden: int) -> Plan:
     """Steps and rates of `recipe` on `samples` rows made from `examples` examples."""
     steps_per_epoch = max(1, math.ceil(samples / (recipe.batch * recipe.accumulation)))

@@ -277,6 +277,7 @@ class RunInfo(Record):
     swept: tuple[TrialInfo, ...] = ()  # further ones, which are points of curves only
     points: tuple[Point, ...] = ()
     max_new_tokens: int
+    planned: dict[str, float | None] = {}  # load, train, answer -> seconds, where they were measured before (--minutes)
     notes: tuple[Reason, ...] = ()
 
 
@@ -488,4 +489,5 @@ class Results(Record):
     created: str = ""  # ISO 8601, UTC
     language: str  # of the data: "en" or "ja"
     seconds: dict[str, float]  # stage -> seconds, displayed only
+    planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out

@@ -45,6 +45,15 @@ class RunSettings(Record):
     max_new_tokens: int | None = Field(
         None, ge=1, le=4096, description="answer limit in tokens; none: twice the longest expected answer"
     )
+    minutes: int | None = Field(
+        None, ge=1, le=10_080, description="fit the run into so many minutes, taking away what costs the least truth"
+    )
+    exposures: int | None = Field(
+        None, ge=1, description="times each example is seen in training; none: the recipe's own number (fair: 100)"
+    )
+    wordings: int | None = Field(
+        None, ge=1, description="trained wordings used per example; none: the recipe's own number (fair: all)"
+    )
     retention: int = Field(60, ge=0, le=400, description="retention questions of each kind; 0 leaves them out")
     threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as there are cores")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")

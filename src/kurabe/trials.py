@@ -42,9 +42,10 @@ def trained_recipes(settings: RunSettings) -> tuple[str, ...]:
 
 def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend) -> Trials:
     """One trial per recipe, then those that the settings' axes ask for, numbered through."""
+    found = [_recipe(name, settings, backend) for name in trained_recipes(settings)]
     compared = [
-        _trial(number, sweeps.Spec(_recipe(name, backend), len(material.examples), settings.seed), material, backend)
-        for number, name in enumerate(trained_recipes(settings), start=1)
+        _trial(number, sweeps.Spec(recipe, len(material.examples), settings.seed), material, backend)
+        for number, recipe in enumerate(found, start=1)
     ]
     trials = Trials(tuple(Training(trial) for trial in compared))
     if not settings.over:
@@ -84,8 +85,9 @@ def describe(
     return [whole, *states], audit(plan, wordings, stats, hidden=backend.info.hidden, context=backend.info.context)
 
 
-def _recipe(name: str, backend: Backend) -> recipes.Recipe:
-    return recipes.for_model(recipes.RECIPES[name], backend.info.parameters)
+def _recipe(name: str, settings: RunSettings, backend: Backend) -> recipes.Recipe:
+    recipe = recipes.adjusted(recipes.RECIPES[name], settings.exposures, settings.wordings)
+    return recipes.for_model(recipe, backend.info.parameters)
 
 
 def _trial(number: int, spec: sweeps.Spec, material: arms.Material, backend: Backend) -> TrialPlan:
@@ -98,7 +100,7 @@ def _trial(number: int, spec: sweeps.Spec, material: arms.Material, backend: Bac
 def _with_sweep(trials: Trials, material: arms.Material, settings: RunSettings, backend: Backend) -> Trials:
     """The points of all axes. What two of them train alike is trained once; the table's first trial is one of them."""
     first = trials.compared[0].trial
-    recipe, every = _recipe(first.plan.recipe.name, backend), len(material.examples)
+    recipe, every = _recipe(first.plan.recipe.name, settings, backend), len(material.examples)
     seeds = range(settings.seed, settings.seed + settings.seeds)
     tries = sweeps.to_try(settings.over, recipe, material.examples, first.plan.epochs, seeds)
     number = len(trials.compared)

@@ -21,15 +21,18 @@ def command(
     recipes: Annotated[str | None, typer.Option(help="settings.recipes")] = None,
     arms: Annotated[str | None, typer.Option(help="settings.arms")] = None,
     prompt_file: Annotated[str | None, typer.Option(help="settings.prompt_file")] = None,
-    encoding: Annotated[str | None, typer.Option(help="settings.encoding")] = None,
     skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="settings.skip_bad")] = None,
     runs: Annotated[str | None, typer.Option(help="settings.runs")] = None,
     name: Annotated[str | None, typer.Option(help="settings.name")] = None,
+    minutes: Annotated[int | None, typer.Option(help="settings.minutes")] = None,
     settings: Annotated[Path | None, typer.Option(help="cli.run.settings")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="cli.run.dry_run")] = False,
     # Flags for the rare case: they work, and `--settings` is where they are better kept.
+    encoding: Annotated[str | None, typer.Option(hidden=True, help="settings.encoding")] = None,
     seed: Annotated[int | None, typer.Option(hidden=True, help="settings.seed")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(hidden=True, help="settings.max_new_tokens")] = None,
+    exposures: Annotated[int | None, typer.Option(hidden=True, help="settings.exposures")] = None,
+    wordings: Annotated[int | None, typer.Option(hidden=True, help="settings.wordings")] = None,
     retention: Annotated[int | None, typer.Option(hidden=True, help="settings.retention")] = None,
     threads: Annotated[int | None, typer.Option(hidden=True, help="settings.threads")] = None,
     device: Annotated[str | None, typer.Option(hidden=True, help="settings.device")] = None,
@@ -42,7 +45,7 @@ def command(
         "over": over, "seeds": seeds, "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file,
         "encoding": encoding, "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed,
         "max_new_tokens": max_new_tokens, "retention": retention, "threads": threads, "device": device,
-        "questions_per_day": questions_per_day,
+        "questions_per_day": questions_per_day, "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     resolved = load_settings(settings, flags=flags)
     if dry_run:

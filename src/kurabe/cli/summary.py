@@ -27,7 +27,9 @@ from kurabe.texts import Texts
 
 # Notes that tell what the figures leave out; the report has every note.
 LEFT_OUT = ("audit.note.trial-broken", "audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only",
-            "audit.note.arm-left-out", "audit.note.retention-left-out")  # fmt: skip
+            "audit.note.arm-left-out", "audit.note.retention-left-out",
+            "audit.note.minutes-exceeded", "audit.note.cut-seeds",
+            "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings")  # fmt: skip
 
 
 CURVE_SHOWN = ("recall", "interval", "prompt", "trained", "general", "seeds")
@@ -140,9 +142,12 @@ def _add_row(table: Table, label: str, t: Texts, cells: Sequence[str]) -> None:
 
 
 def stage_times(results: Results, t: Texts) -> str:
-    """How long each stage took, and all together."""
+    """How long each stage took, and all together, beside what was planned."""
     parts = [f"{t(f'stage.{name}')} {texts.seconds(value)}" for name, value in results.seconds.items()]
-    return t("cli.times", stages=t("comma").join(parts), total=texts.seconds(sum(results.seconds.values())))
+    told = {"stages": t("comma").join(parts), "total": texts.seconds(sum(results.seconds.values()))}
+    if results.planned:
+        return t("cli.times_planned", **told, planned=texts.seconds(tables.sum_planned(results)))
+    return t("cli.times", **told)
 
 
 def next_commands(results: Results, folder: Path, report: Path, t: Texts) -> list[tuple[str, str]]:

@@ -134,6 +134,11 @@ def settings(results: Results, t: Texts) -> Table:
     return _table(t, "settings", rows)
 
 
+def sum_planned(results: Results) -> float:
+    """Seconds of the plan; what could not be measured beforehand counts nothing."""
+    return sum(value or 0.0 for value in results.planned.values())
+
+
 def provenance(results: Results, t: Texts) -> Table:
     """Which data, which model, which machine."""
     model, origin = results.model, results.provenance
@@ -153,6 +158,7 @@ def provenance(results: Results, t: Texts) -> Table:
         ("software", t("comma").join((f"kurabe {origin.kurabe}", f"Python {origin.python}", libraries))),
         ("commit", origin.commit),
         ("seconds", t("comma").join(f"{t(f'stage.{k}')} {texts.seconds(v)}" for k, v in results.seconds.items())),
+        ("planned", texts.seconds(sum_planned(results)) if results.planned else ""),
     ]
     return _table(t, "provenance", [(t(f"report.provenance.{name}"), value) for name, value in rows if value])
 
