@@ -175,7 +175,16 @@ def test_a_single_point_and_factors_are_drawn() -> None:
 
     one = charts.curve(curves("wordings", 1), "wordings", Texts("en"))
     factors = charts.curve(curves("rate", 0.25, 1, 4), "rate", Texts("en"))
-    assert "NaN" not in one and ">×0.25<" in factors and ">×4<" in factors
+    assert one and factors and "NaN" not in one and ">×0.25<" in factors and ">×4<" in factors
+
+
+def test_a_curve_of_trained_wordings_only_is_a_table_without_a_chart(tmp_path: Path) -> None:
+    data = tmp_path / "plain.json"
+    data.write_text(json.dumps([{"question": f"Zebra {n}", "answer": f"It costs ${n}.50."} for n in range(6)]))
+    results = curve(data, ["rank"], settings(tmp_path), seeds=1, backend=scripted(data))
+    assert {p.measure for p in results.curves if p.axis == "rank"} == {"trained"}
+    text = render(results, "html", "en")
+    assert 'id="table-curve-rank"' in text and Texts("en")("curve.figure") not in text
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,26 @@ def test_a_prediction_lies_on_the_line_of_the_others_and_has_not_seen_its_point(
     assert made.predicted.value == pytest.approx(0.4) and made.measured.value == pytest.approx(0.9)
 
 
+def test_a_prediction_at_an_end_of_the_scale_is_not_certain() -> None:
+    (made,) = curves(*swept({1: 1.0, 10: 1.0, 100: 1.0}, unseen=10), {}, "fair", 0).predictions
+    assert made.predicted.high == 1 and made.predicted.low == pytest.approx(1 - stats.unseen(len(EXAMPLES)))
+    assert made.predicted.low == pytest.approx(made.measured.low)
+
+
+def test_an_interval_between_points_of_few_examples_is_none() -> None:
+    """Twelve examples in all say nothing about what happens between one and four of them."""
+    points, measured = [], {}
+    for x, share in ((1, 0.2), (2, 0.4), (4, 0.8), (12, 0.9)):
+        points.append(Point(axis="examples", x=x, trial=x, unseen=x == 2))
+        measured[x] = {"recall": {e: Cluster(round(100 * share), 100) for e in EXAMPLES[:x]}}
+    found = curves(points, measured, prompt(0.5), "fair", 0)
+    (crossing,), (made,) = found.crossings, found.predictions
+    assert crossing.at == pytest.approx(2) and crossing.low is None and crossing.high is None
+    assert made.predicted.low is None and made.predicted.n == 1
+    (later,) = curves(points, measured, prompt(0.95), "fair", 0).crossings
+    assert later.at is None and later.low is None
+
+
 def test_examples_that_a_trial_did_not_learn_are_not_its_own() -> None:
     measured = {
         1: {"recall": {e: Cluster(50, 100) for e in EXAMPLES[:6]}},

@@ -93,14 +93,16 @@ def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
     return _svg(_curves(by_trial, t, size), t("charts.loss.title"), summary)
 
 
-def curve(results: Results, axis: str, t: Texts, size: ChartSize = WIDE) -> str:
-    """Recall of LoRA and of the prompt along one axis, with LoRA's interval; what it had not seen stands apart."""
+def curve(results: Results, axis: str, t: Texts, size: ChartSize = WIDE) -> str | None:
+    """Recall of LoRA and of the prompt along one axis, with LoRA's interval; what it had not seen stands apart. None
+    where nothing was scored on held-out wordings."""
     points = [p for p in results.curves if p.axis == axis and p.measure in _SWEPT and p.value is not None]
     unseen = {prediction.x for prediction in results.predictions if prediction.axis == axis}
     name = t(f"curve.axis.{axis}")
-    summary = "; ".join(
-        f"{name} {axis_value(axis, p.x)}: {texts.percent(p.value)}" for p in points if p.measure == "recall"
-    )
+    recalls = [p for p in points if p.measure == "recall"]
+    if not recalls:
+        return None
+    summary = "; ".join(f"{name} {axis_value(axis, p.x)}: {texts.percent(p.value)}" for p in recalls)
     return _svg(_sweep(points, unseen, axis, name, t, size), t("curve.caption", axis=name), summary)
 
 

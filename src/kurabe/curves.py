@@ -98,11 +98,12 @@ class Sampled:
 
         self.x = np.array(sorted(seen))
         runs_XR = [_recalls(seen[x], measured) for x in sorted(seen)]
-        examples = sorted({example for runs in runs_XR for run in runs for example in run})
-        self.n = len(examples)
+        self.items_X = [{e: c for e, c in stats.merged(runs).items() if c.items} for runs in runs_XR]
+        examples = sorted({example for items in self.items_X for example in items})
+        n = len(examples)
         random = np.random.default_rng(seed)
-        weight_SE = random.multinomial(self.n, [1 / self.n] * self.n, size=RESAMPLES).astype(float)
-        every_1E = np.ones((1, self.n))
+        weight_SE = random.multinomial(n, [1 / n] * n, size=RESAMPLES).astype(float)
+        every_1E = np.ones((1, n))
         lora, fact = [], []
         for runs in runs_XR:
             weight_SR = random.multinomial(len(runs), [1 / len(runs)] * len(runs), size=RESAMPLES).astype(float)
@@ -121,6 +122,14 @@ class Sampled:
         import numpy as np
 
         return np.array([np.interp(np.log(x), np.log(self.x), row) for row in self.lora])
+
+    def around(self, x: float) -> list[dict[str, Cluster]]:
+        """What the points on both sides of x rest on, example by example; beyond the range, the last one."""
+        import numpy as np
+
+        right = min(int(np.searchsorted(self.x, x)), len(self.x) - 1)
+        left = right if self.x[right] <= x else max(0, right - 1)
+        return [self.items_X[k] for k in sorted({left, right})]
 
     def crossing(self) -> NDArray[Any]:
         """Where LoRA first reaches the prompt, as measured and per resample; infinite where it does not. Where both
@@ -144,7 +153,8 @@ class Sampled:
 def _crossing(axis: Axis, sampled: Sampled) -> Crossing:
     import numpy as np
 
-    at, low, high = _bounds(sampled.crossing(), sampled.n)
+    found = sampled.crossing()
+    at, low, high = _bounds(found, _examples(sampled.around(found[0])))
     within = [float(value) if value is not None and np.isfinite(value) else None for value in (at, low, high)]
     return Crossing(
         axis=axis, at=within[0], low=within[1], high=within[2], least=float(sampled.x[0]), most=float(sampled.x[-1])
@@ -154,10 +164,20 @@ def _crossing(axis: Axis, sampled: Sampled) -> Crossing:
 def _prediction(
     axis: Axis, x: float, trials: Sequence[Point], sampled: Sampled, measured: Measured, seed: int
 ) -> Prediction:
-    value, low, high = _bounds(sampled.at(x), sampled.n)
+    around = sampled.around(x)
+    n = _examples(around)
+    value, low, high = _bounds(sampled.at(x), n)
     method: Literal["bootstrap", "none"] = "none" if low is None else "bootstrap"
-    predicted = Estimate(value=value, low=low, high=high, n=sampled.n, method=method)
+    predicted = Estimate(value=value, low=low, high=high, n=n, method=method)
+    if low is not None:  # at an end of the scale no resample differs
+        low, high = stats.roomy(predicted, [c.total / c.items for items in around for c in items.values()], (0.0, 1.0))
+        predicted = predicted.model_copy(update={"low": low, "high": high})
     return Prediction(axis=axis, x=x, predicted=predicted, measured=stats.pooled(_recalls(trials, measured), seed))
+
+
+def _examples(around: Sequence[Clusters]) -> int:
+    """What an interval between two points rests on: the examples of the one that has fewer."""
+    return min(map(len, around))
 
 
 def _bounds(values: Any, n: int) -> tuple[float, float | None, float | None]:

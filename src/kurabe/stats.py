@@ -42,7 +42,7 @@ def share(clusters: Clusters, seed: int = 0) -> Estimate:
     estimate = _resampled(kept, seed)
     if estimate.low is None or estimate.high is None:
         return estimate
-    bounds = _roomy(estimate, _ratios(kept), (0.0, 1.0))
+    bounds = roomy(estimate, _ratios(kept), (0.0, 1.0))
     return estimate.model_copy(update={"low": bounds[0], "high": bounds[1]})
 
 
@@ -89,7 +89,7 @@ def difference(first: Clusters, second: Clusters, seed: int = 0) -> Estimate:
     estimate = _resampled(kept, seed)
     if estimate.low is None or estimate.high is None:
         return estimate
-    low, high = _roomy(estimate, _ratios(kept), (-1.0, 1.0))
+    low, high = roomy(estimate, _ratios(kept), (-1.0, 1.0))
     if estimate.method == "bootstrap":
         low = estimate.low if estimate.low > 0 else low
         high = estimate.high if estimate.high < 0 else high
@@ -137,7 +137,7 @@ def level(n: int) -> float:
     return float(1 - 2 * stats.norm.cdf(-widened))
 
 
-def _roomy(estimate: Estimate, ratios: list[float], span: tuple[float, float]) -> tuple[float, float]:
+def roomy(estimate: Estimate, ratios: list[float], span: tuple[float, float]) -> tuple[float, float]:
     """The bounds, with room for examples at an end of the scale where none was seen there."""
     assert estimate.value is not None and estimate.low is not None and estimate.high is not None
     (bottom, top), value, room = span, estimate.value, unseen(estimate.n)
