@@ -128,7 +128,7 @@ def _linear(k: int, steps: int, warmup: int) -> float:
 def _constant(k: int, steps: int, warmup: int) -> float:
     """Warm-up that starts above zero, constant, then a straight fall over the last fifth."""
     decay = max(1, math.ceil(steps * 0.2))
-    return min(_flat(k, steps, warmup), (steps - k) / decay)
+    return _flat(k, steps, warmup) if k < warmup else min(1.0, (steps - k) / decay)
 
 
 def _flat(k: int, steps: int, warmup: int) -> float:
