@@ -120,8 +120,8 @@ def test_time_that_is_gone_counts(tmp_path: Path) -> None:
 
 def test_a_cut_that_saves_nothing_is_not_made(tmp_path: Path) -> None:
     """All the time goes into training: retention questions stay. Fewer wordings, seen as often, take no less."""
-    assert told(fitted(tmp_path, 1.0, minutes=1)) == (1, 60, 25, None)
-    assert told(fitted(tmp_path, 0.0, answer=10.0, minutes=1)) == (1, 20, None, None), "and training costs nothing here"
+    assert told(fitted(tmp_path, 1.0, minutes=1)) == (3, 60, 25, None)
+    assert told(fitted(tmp_path, 0.0, answer=10.0, minutes=1)) == (3, 20, None, None), "and training costs nothing here"
 
 
 def test_wordings_are_cut_where_they_make_the_training_longer(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_dial_never_asks_for_more_than_the_settings_do(tmp_path: Path) -> None
     found = fitted(tmp_path, 0.0, minutes=600, exposures=30, over=("rank",), seeds=2)
     assert told(found) == (2, 60, 30, None) and found.settings.minutes is None
     poor = fitted(tmp_path, 1.0, answer=100.0, minutes=1, exposures=30)
-    assert told(poor) == (1, 20, 25, None)
+    assert told(poor) == (3, 20, 25, None)
 
 
 def test_only_what_counts_exposures_is_changed_and_in_proportion() -> None:

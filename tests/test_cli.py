@@ -307,6 +307,18 @@ def test_a_curve_shows_where_the_lora_reaches_the_prompt(kurabe: Kurabe, tmp_pat
     assert kurabe("curve", packaged("en"), "--over", "wording").code == errors.EXIT_USAGE
 
 
+def test_a_settings_file_names_the_axes_and_flags_win(kurabe: Kurabe, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("over: [rank]\nseeds: 2\n", encoding="utf-8")
+
+    def trainings(*flags: object) -> float:
+        asked = ("--settings", tmp_path / "s.yaml", "--dry-run", "--json", "--runs", tmp_path)
+        plan = json.loads(kurabe("curve", packaged("en"), *asked, *flags).out)
+        return float(plan["steps"] / plan["trials"][0]["steps"])
+
+    assert trainings() == 2 * 6 and trainings("--seeds", 1) == 6
+    assert trainings("--over", "rate", "--seeds", 1) == 5
+
+
 def test_a_folder_is_no_settings_file(kurabe: Kurabe, tmp_path: Path) -> None:
     ran = kurabe("run", packaged("en"), "--settings", tmp_path)
     assert ran.code == errors.EXIT_USAGE and "cannot be read" in ran.err

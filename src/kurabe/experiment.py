@@ -80,12 +80,12 @@ def curve(
     over: Sequence[Axis],
     settings: RunSettings | None = None,
     *,
-    seeds: int = 3,
+    seeds: int | None = None,
     emit: Emit | None = None,
     backend: Backend | None = None,
 ) -> Results:
     """A run with further trials along these axes: `curves`, `crossings` and `predictions` of its results."""
-    wanted = (settings or RunSettings()).model_dump() | {"over": tuple(over), "seeds": seeds}
+    wanted = (settings or RunSettings()).model_dump() | {"over": tuple(over)} | ({"seeds": seeds} if seeds else {})
     return run(data, parse(wanted, "curve"), emit=emit, backend=backend)
 
 

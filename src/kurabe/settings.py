@@ -64,7 +64,7 @@ class RunSettings(Record):
     over: tuple[Axis, ...] = Field(
         (), description="axes of curves: examples, wordings, samples, epochs, rank, rate, seeds"
     )
-    seeds: int = Field(1, ge=1, le=20, description="trials per point of a curve, each with a seed of its own")
+    seeds: int = Field(3, ge=1, le=20, description="trials per point of a curve, each with a seed of its own")
     questions_per_day: int | None = Field(None, ge=1, description="your volume, for the cost of each arm")
     prices: Prices = Field(Prices(), description="price table for the cost of each arm; in a settings file only")
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def command(
     screen: "Screen",
     file: Annotated[Path, typer.Argument(help="cli.file")],
-    over: Annotated[str, typer.Option(help="settings.over")] = "wordings",
-    seeds: Annotated[int, typer.Option(help="settings.seeds")] = 3,
+    over: Annotated[str | None, typer.Option(help="cli.curve.over")] = None,
+    seeds: Annotated[int | None, typer.Option(help="settings.seeds")] = None,
     model: Annotated[str | None, typer.Option(help="settings.model")] = None,
     recipes: Annotated[str | None, typer.Option(help="settings.recipes")] = None,
     arms: Annotated[str | None, typer.Option(help="settings.arms")] = None,
@@ -48,6 +48,8 @@ def command(
         "questions_per_day": questions_per_day, "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     resolved = load_settings(settings, flags=flags)
+    if not resolved.over:
+        resolved = resolved.model_copy(update={"over": ("wordings",)})
     if dry_run:
         from kurabe.cli.forecast import show_plan
         from kurabe.experiment import plan_run

@@ -111,9 +111,9 @@ def command(results: Results) -> str:
     defaults = RunSettings().model_dump(mode="json")
     curve = bool(results.settings.get("over"))
     words = ["kurabe", "curve" if curve else "run", results.data or "FILE"]
-    told = ("seeds",) if curve else ()  # a curve has a default of its own
+    aside = ("name", "runs", "prices") if curve else ("name", "runs", "prices", "seeds")
     for name, value in results.settings.items():
-        if name in ("name", "runs", "prices") or (value == defaults.get(name) and name not in told):
+        if name in aside or value == defaults.get(name):
             continue
         flag = "--" + name.replace("_", "-")
         if value is True:
