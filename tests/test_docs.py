@@ -30,7 +30,11 @@ PAGES = [
     *sorted(ROOT.glob("C*.md")),
     ROOT / "SECURITY.md",
 ]
-TWINS = [(ROOT / "README.md", ROOT / "README.ja.md"), (DOCS / "guide.md", DOCS / "guide.ja.md")]
+TWINS = [
+    (ROOT / "README.md", ROOT / "README.ja.md"),
+    (DOCS / "guide.md", DOCS / "guide.ja.md"),
+    (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
+]
 
 
 def read(path: Path) -> str:
