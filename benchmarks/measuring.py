@@ -215,9 +215,10 @@ def rounded_fifths(losses: Sequence[float]) -> list[float]:
 
 def curves_alike(own: Sequence[float], other: Sequence[float]) -> bool:
     """Whether two loss curves agree within the noise of training: each fifth within a quarter of the larger one, or
-    within a fiftieth of where they began (where a curve falls steeply, a few steps sooner or later are a large factor).
+    within a hundredth of where they began: where a curve falls steeply, a few steps sooner or later are a large
+    factor.
     """
-    floor = max(own[0], other[0]) / 50
+    floor = max(own[0], other[0]) / 100
     pairs = zip(fifths(own), fifths(other), strict=True)
     return all(abs(a - b) <= max(floor, LOSS_TOLERANCE * max(a, b)) for a, b in pairs)
 

@@ -71,7 +71,7 @@ def test_answering_counts_what_each_token_sees_and_reads() -> None:
     ("other", "alike"),
     [
         ([8.0, 4.0, 2.0, 1.0, 0.01], True),
-        ([8.8, 4.4, 2.2, 1.1, 0.05], True),  # within noise; the last one within a fiftieth of the beginning
+        ([8.8, 4.4, 2.2, 1.1, 0.05], True),  # within noise; the last one within a hundredth of the beginning
         ([8.0, 4.0, 3.0, 1.0, 0.01], False),
         ([8.0, 4.0, 2.0, 1.0, 0.5], False),
     ],

@@ -1,15 +1,20 @@
 """`kurabe curve`: how recall grows with examples, wordings, epochs, rank or rate, and where LoRA reaches the prompt.
 
-Knows no step of the work: a curve is a run with further trials.
+Knows no step of the work: a curve is a run with further trials, and takes the flags of `kurabe run`.
 """
 
+import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kurabe.cli import run
+
 if TYPE_CHECKING:
     from kurabe.cli.screen import Screen
+
+GATE = ("gate", "fail_under")  # they ask for one verdict's exit code
 
 
 def command(
@@ -17,44 +22,27 @@ def command(
     file: Annotated[Path, typer.Argument(help="cli.file")],
     over: Annotated[str | None, typer.Option(help="cli.curve.over")] = None,
     seeds: Annotated[int | None, typer.Option(help="settings.seeds")] = None,
-    model: Annotated[str | None, typer.Option(help="settings.model")] = None,
-    recipes: Annotated[str | None, typer.Option(help="settings.recipes")] = None,
-    arms: Annotated[str | None, typer.Option(help="settings.arms")] = None,
-    prompt_file: Annotated[str | None, typer.Option(help="settings.prompt_file")] = None,
-    skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="settings.skip_bad")] = None,
-    runs: Annotated[str | None, typer.Option(help="settings.runs")] = None,
-    name: Annotated[str | None, typer.Option(help="settings.name")] = None,
-    minutes: Annotated[int | None, typer.Option(help="settings.minutes")] = None,
-    settings: Annotated[Path | None, typer.Option(help="cli.run.settings")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="cli.run.dry_run")] = False,
-    # Flags for the rare case: they work, and `--settings` is where they are better kept.
-    encoding: Annotated[str | None, typer.Option(hidden=True, help="settings.encoding")] = None,
-    seed: Annotated[int | None, typer.Option(hidden=True, help="settings.seed")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(hidden=True, help="settings.max_new_tokens")] = None,
-    exposures: Annotated[int | None, typer.Option(hidden=True, help="settings.exposures")] = None,
-    wordings: Annotated[int | None, typer.Option(hidden=True, help="settings.wordings")] = None,
-    retention: Annotated[int | None, typer.Option(hidden=True, help="settings.retention")] = None,
-    threads: Annotated[int | None, typer.Option(hidden=True, help="settings.threads")] = None,
-    device: Annotated[str | None, typer.Option(hidden=True, help="settings.device")] = None,
-    questions_per_day: Annotated[int | None, typer.Option(hidden=True, help="settings.questions_per_day")] = None,
+    **of_run: Any,
 ) -> None:
-    from kurabe.cli.measure import finish, measure
+    from kurabe.cli.measure import finish
     from kurabe.settings import load_settings
 
-    flags = {
-        "over": over, "seeds": seeds, "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file,
-        "encoding": encoding, "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed,
-        "max_new_tokens": max_new_tokens, "retention": retention, "threads": threads, "device": device,
-        "questions_per_day": questions_per_day, "minutes": minutes, "exposures": exposures, "wordings": wordings,
-    }  # fmt: skip
-    resolved = load_settings(settings, flags=flags)
-    if not resolved.over:
-        resolved = resolved.model_copy(update={"over": ("wordings",)})
-    if dry_run:
-        from kurabe.cli.forecast import show_plan
-        from kurabe.experiment import plan_run
+    path, dry_run = of_run.pop("settings"), of_run.pop("dry_run")
+    settings = load_settings(path, flags={"over": over, "seeds": seeds, **of_run})
+    if not settings.over:
+        settings = settings.model_copy(update={"over": ("wordings",)})
+    done = run.carry_out(screen, file, settings, dry_run)
+    if done:
+        finish(screen, *done)
 
-        show_plan(screen, plan_run(file, resolved))
-        return
-    results, folder = measure(screen, file, resolved)
-    finish(screen, results, folder)
+
+def _with_flags_of_run() -> inspect.Signature:
+    """This command's own parameters, then those of `run` that it shares."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    names = {*GATE, *(p.name for p in own)}
+    return inspect.Signature(
+        [*own, *(p for n, p in inspect.signature(run.command).parameters.items() if n not in names)]
+    )
+
+
+command.__signature__ = _with_flags_of_run()  # type: ignore[attr-defined]

@@ -10,6 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from kurabe.cli.screen import Screen
+    from kurabe.schema import Results
+    from kurabe.settings import RunSettings
 
 
 def command(
@@ -38,7 +40,7 @@ def command(
     device: Annotated[str | None, typer.Option(hidden=True, help="settings.device")] = None,
     questions_per_day: Annotated[int | None, typer.Option(hidden=True, help="settings.questions_per_day")] = None,
 ) -> None:
-    from kurabe.cli.measure import finish, measure
+    from kurabe.cli.measure import finish
     from kurabe.settings import load_settings
 
     flags = {
@@ -47,12 +49,19 @@ def command(
         "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
-    resolved = load_settings(settings, flags=flags)
-    if dry_run:
-        from kurabe.cli.forecast import show_plan
-        from kurabe.experiment import plan_run
+    done = carry_out(screen, file, load_settings(settings, flags=flags), dry_run)
+    if done:
+        finish(screen, *done, gate=gate, fail_under=fail_under)
 
-        show_plan(screen, plan_run(file, resolved))
-        return
-    results, folder = measure(screen, file, resolved)
-    finish(screen, results, folder, gate=gate, fail_under=fail_under)
+
+def carry_out(screen: "Screen", file: Path, settings: "RunSettings", dry_run: bool) -> "tuple[Results, Path] | None":
+    """The results and the run's folder; in a dry run the plan is shown, and nothing is done."""
+    if not dry_run:
+        from kurabe.cli.measure import measure
+
+        return measure(screen, file, settings)
+    from kurabe.cli.forecast import show_plan
+    from kurabe.experiment import plan_run
+
+    show_plan(screen, plan_run(file, settings))
+    return None
