@@ -46,7 +46,7 @@ def verify(name: str | Path) -> Weights:
         _refuse_name(str(name), folder)
     config = _config(folder)
     family = _family(folder, config)
-    files = _weight_files(folder)
+    files = weight_files(folder)
     for file in files:
         check_safetensors(file)
     return Weights(folder, family, config, files, _sha256([folder / "config.json", *files]))
@@ -186,7 +186,8 @@ def _family(folder: Path, config: dict[str, Any]) -> str:
     return family
 
 
-def _weight_files(folder: Path) -> tuple[Path, ...]:
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files of a folder, the one that transformers would load or all shards. MissingError without."""
     if (folder / "adapter_config.json").is_file():
         raise MissingError(
             "The folder holds an adapter, not a whole model.", where=str(folder / "adapter_config.json"),

@@ -1,0 +1,1 @@
+"""From a run's winner to the files that other programs serve."""

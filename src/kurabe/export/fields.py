@@ -1,0 +1,19 @@
+"""One key of a GGUF file's metadata: its name, the kind of its value, and the value.
+
+Knows neither the byte layout of a GGUF file nor where a value comes from.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Kind = Literal["u32", "i32", "u64", "f32", "bool", "str", "[str]", "[f32]", "[i32]"]
+Value = int | float | bool | str | list[str] | list[float] | list[int]
+
+
+class Field(NamedTuple):
+    """A key with a value of one GGUF type; `[str]` is an array of strings."""
+
+    key: str
+    kind: Kind
+    value: Value
