@@ -89,7 +89,9 @@ def family_of(config: Mapping[str, Any], folder: Path) -> Family:
     named = config.get("architectures")
     architecture = named[0] if isinstance(named, list) and len(named) == 1 else named
     if "auto_map" in config:
-        _refuse(where, "it brings its own program code (auto_map)", "Use a version that transformers supports by itself.")
+        _refuse(
+            where, "it brings its own program code (auto_map)", "Use a version that transformers supports by itself."
+        )
     experts = [key for key in ("num_local_experts", "num_experts", "n_routed_experts") if config.get(key)]
     if experts or "moe" in str(architecture).lower() or architecture == "MixtralForCausalLM":
         _refuse(where, f"it is a mixture of experts ({architecture})", "Use a dense model of a supported family.")
@@ -198,4 +200,6 @@ def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse(where: Path, why: str, fix: str) -> NoReturn:
-    raise MissingError("This model cannot be written as GGUF.", where=str(where), why=f"{why[0].upper()}{why[1:]}.", fix=fix)
+    raise MissingError(
+        "This model cannot be written as GGUF.", where=str(where), why=f"{why[0].upper()}{why[1:]}.", fix=fix
+    )

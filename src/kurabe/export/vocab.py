@@ -19,8 +19,12 @@ from kurabe.export.vocab_bpe import ADDS_BOS, bpe_vocabulary, pre_name
 from kurabe.export.vocab_spm import spm_vocabulary
 
 _ID_KEYS = {
-    "bos": "bos_token_id", "eos": "eos_token_id", "unk": "unknown_token_id", "sep": "seperator_token_id",
-    "pad": "padding_token_id", "mask": "mask_token_id",
+    "bos": "bos_token_id",
+    "eos": "eos_token_id",
+    "unk": "unknown_token_id",
+    "sep": "seperator_token_id",
+    "pad": "padding_token_id",
+    "mask": "mask_token_id",
 }  # fmt: skip  ("seperator" is how the format spells it)
 _SMOLLM_SIZE = 49152  # the converter knows this vocabulary by its size and switches the BOS off
 

@@ -76,7 +76,7 @@ def _pattern(files: TokenizerFiles, step: dict[str, Any]) -> str:
         cut = (step.get("behavior"), bool(step.get("invert")))
         if isinstance(regex, str) and cut in (("Isolated", False), ("Removed", True)):
             return regex
-    _refuse_split(files, f"{kind} {({k: v for k, v in step.items() if k != 'type'})}")
+    _refuse_split(files, f"{kind} { ({k: v for k, v in step.items() if k != 'type'}) }")
 
 
 def _merge(merge: Any) -> str:

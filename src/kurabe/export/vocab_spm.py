@@ -19,8 +19,14 @@ ADDED_SCORE = -1000.0  # what the converter gives an added token
 PAD_SCORE = -10000.0  # and an id without a token
 SPACE = "\u2581"  # SentencePiece writes a space so
 _UNIGRAM, _BPE = 1, 2  # trainer_spec.model_type
-_TYPES = {1: TokenType.NORMAL, 2: TokenType.UNKNOWN, 3: TokenType.CONTROL, 4: TokenType.NORMAL,
-          5: TokenType.UNUSED, 6: TokenType.BYTE}  # fmt: skip  (the converter, too, takes user-defined pieces as normal)
+_TYPES = {
+    1: TokenType.NORMAL,
+    2: TokenType.UNKNOWN,
+    3: TokenType.CONTROL,
+    4: TokenType.NORMAL,
+    5: TokenType.UNUSED,
+    6: TokenType.BYTE,
+}  # fmt: skip  (the converter, too, takes user-defined pieces as normal)
 
 
 def spm_vocabulary(files: TokenizerFiles, size: int) -> Vocabulary:

@@ -1,0 +1,112 @@
+"""`kurabe ship`: the winner of a run, or any base and adapter, as files that llama.cpp and Ollama run.
+
+Knows no format: it picks what to ship, shows the plan, follows the work and says what was written.
+"""
+
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kurabe.cli.screen import Screen
+    from kurabe.export.plan import Plan
+    from kurabe.export.stream import Tell
+    from kurabe.export.winner import Winner
+
+
+def command(
+    screen: "Screen",
+    run: Annotated[str | None, typer.Argument(help="cli.which_run")] = None,
+    arm: Annotated[str | None, typer.Option(help="cli.ship.arm")] = None,
+    base: Annotated[Path | None, typer.Option(help="cli.ship.base")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="cli.ship.adapter")] = None,
+    formats: Annotated[str, typer.Option(help="cli.ship.formats")] = "Q4_K_M",
+    out: Annotated[Path | None, typer.Option(help="cli.ship.out")] = None,
+    name: Annotated[str | None, typer.Option(help="cli.ship.name")] = None,
+    match: Annotated[Literal["exact", "peer"], typer.Option(help="cli.ship.match")] = "exact",
+    form: Annotated[Literal["gguf", "safetensors"], typer.Option("--as", help="cli.ship.as")] = "gguf",
+    plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
+    runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
+) -> None:
+    from kurabe.export.plan import make_plan
+    from kurabe.export.publish import publish, publish_folder
+
+    shipped, default_out, default_name = _what(run, arm, base, adapter, runs)
+    out, name = out or default_out, name or default_name
+    wanted = [part.strip().upper() for part in formats.split(",") if part.strip()]
+    plan = make_plan(shipped.base, shipped.adapter, wanted, name, match)
+    _show_plan(screen, plan, shipped)
+    if plan_only:
+        if screen.json:
+            screen.data({"version": 1, "files": [{"file": f.name, "size": f.size} for f in plan.files]})
+        return
+    if form == "safetensors":
+        with _progress(screen) as tell:
+            weights = publish_folder(plan, out, tell)
+        if screen.json:
+            screen.data({"version": 1, "folder": str(out)})
+        else:
+            screen.show_to_copy(screen.t("cli.ship.file"), str(weights))
+        return
+    with _progress(screen) as tell:
+        records = publish(plan, out, tell)
+    if screen.json:
+        screen.data({"version": 1, "files": [record.model_dump(mode="json") for record in records]})
+        return
+    for record in records:
+        screen.show_to_copy(screen.t("cli.ship.file"), str(out / record.file))
+        screen.show_to_copy("", screen.t("cli.ship.file_is", size=record.size / 1e6, sha256=record.sha256))
+
+
+def _what(
+    run: str | None, arm: str | None, base: Path | None, adapter: Path | None, runs: Path
+) -> "tuple[Winner, Path, str]":
+    """What to ship, where it goes and what it is called, unless flags say otherwise."""
+    from kurabe.cli.find import find_run
+    from kurabe.errors import SettingsError
+    from kurabe.export.winner import Winner, winner
+
+    if (run is None) == (base is None):
+        raise SettingsError(
+            "Give either a run or a base." if run else "There is nothing to ship.",
+            fix="kurabe ship RUN, or kurabe ship --base FOLDER --adapter FOLDER --out FOLDER",
+        )
+    if base is not None:
+        return Winner("", base, adapter, "", 0), Path(f"{base.resolve().name}-shipped"), base.resolve().name
+    if adapter is not None:
+        raise SettingsError(
+            "A run brings its own adapter.", fix=f"kurabe ship {run}, or --base FOLDER --adapter FOLDER"
+        )
+    assert run is not None
+    folder = find_run(run, runs)
+    shipped = winner(folder, arm or "")
+    return shipped, folder / "export", f"{folder.name}-{shipped.arm.replace('+', '-')}"
+
+
+def _show_plan(screen: "Screen", plan: "Plan", shipped: "Winner") -> None:
+    t = screen.t
+    if shipped.arm:
+        screen.say_beside(t("cli.ship.ships"), t("cli.ship.arm_is", arm=shipped.arm))
+    layers = len(plan.adapter.deltas)
+    screen.say_beside(t("cli.ship.merges"), t("cli.ship.merge_is", weights=plan.weights / 1e6, layers=layers))
+    for file in plan.files:
+        kinds = Counter(entry.kind for entry in file.entries)
+        counted = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+        screen.say_beside(file.format, t("cli.ship.plan_is", size=file.size / 1e6, kinds=counted))
+
+
+@contextmanager
+def _progress(screen: "Screen") -> "Iterator[Tell]":
+    """A bar on a terminal; nothing elsewhere, since an export takes seconds to minutes."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    hidden = screen.quiet or not screen.err.is_terminal
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeRemainingColumn())
+    with Progress(*columns, console=screen.err, transient=True, disable=hidden) as progress:
+        bar = progress.add_task(screen.t("cli.ship.working"))
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -1,0 +1,130 @@
+"""A PEFT adapter as what it adds to each weight: (B A) * scale, by rows, in float32.
+
+Knows no base. What cannot be merged exactly is refused by name: DoRA, biases, trained tokens, unknown forms of LoRA.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from kurabe.errors import MissingError
+from kurabe.export.weights import Rows, Tensor, tensors
+
+_PREFIX = "base_model.model."
+_PART = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])\.weight")
+# Settings of PEFT that change the sum W + BA. Each is off when it is missing, None, False or empty.
+_UNKNOWN = (
+    "use_dora", "lora_bias", "use_qalora", "use_bdlora", "layer_replication", "trainable_token_indices",
+    "alora_invocation_tokens", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
+)  # fmt: skip
+
+
+class Delta(NamedTuple):
+    """One layer's A [r, in], B [out, r] and scale."""
+
+    a: Rows
+    b: Rows
+    scale: float
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """What is added to rows start..stop of the weight, [stop - start, in].
+
+        In PEFT's order: the product first, then the scale, both in float32.
+        """
+        added: Rows = (self.b[start:stop] @ self.a) * np.float32(self.scale)
+        return added
+
+
+class Adapter(NamedTuple):
+    """Deltas by the base's tensor names, and whole tensors that replace the base's (`modules_to_save`)."""
+
+    deltas: dict[str, Delta]
+    replaced: dict[str, Tensor]
+
+
+EMPTY = Adapter({}, {})
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """The adapter in a folder of PEFT's format. Raises MissingError for one that cannot be merged exactly."""
+    config = _config(folder)
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():
+        old = (
+            " (adapter_model.bin is a pickle file, which can run code)"
+            if (folder / "adapter_model.bin").exists()
+            else ""
+        )
+        raise MissingError(
+            f"The adapter has no adapter_model.safetensors{old}.", where=str(folder),
+            fix="Save it again with a current PEFT: it writes safetensors.",
+        )  # fmt: skip
+    sides: dict[str, dict[str, Tensor]] = {}
+    replaced: dict[str, Tensor] = {}
+    for name, tensor in tensors([path]).items():
+        own = name.removeprefix(_PREFIX)
+        part = _PART.fullmatch(own)
+        if part:
+            sides.setdefault(part["layer"], {})[part["side"]] = tensor
+        elif own.endswith(".weight") and _saved(own, config):
+            replaced[own.replace(".modules_to_save", "").replace(".original_module", "")] = tensor
+        else:
+            _refuse(folder, f"it holds {name}, which no plain LoRA has")
+    deltas = {}
+    for layer, pair in sides.items():
+        if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[-1]:
+            _refuse(folder, f"A and B of {layer} do not fit each other")
+        deltas[f"{layer}.weight"] = Delta(pair["A"].read(), pair["B"].read(), _scale(layer, pair["A"].rows, config))
+    return Adapter(deltas, replaced)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "adapter_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it is no table")
+    except FileNotFoundError:
+        raise MissingError(
+            "There is no adapter here: adapter_config.json is missing.", where=str(folder),
+            fix="Give the folder that PEFT or kurabe saved the adapter in.",
+        ) from None  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        raise MissingError("adapter_config.json cannot be read.", where=str(path), why=str(error)) from None
+    if config.get("peft_type") != "LORA":
+        _refuse(folder, f"its type is {config.get('peft_type')!r}; only LORA is merged")
+    unknown = [key for key in _UNKNOWN if config.get(key)]
+    if unknown:
+        _refuse(folder, f"it uses {', '.join(unknown)}")
+    if config.get("bias", "none") != "none":
+        _refuse(folder, "it trains biases")
+    if config.get("fan_in_fan_out"):
+        _refuse(folder, "its weights are transposed (fan_in_fan_out)")
+    return config
+
+
+def _saved(name: str, config: dict[str, Any]) -> bool:
+    return any(part in (config.get("modules_to_save") or []) for part in name.split("."))
+
+
+def _scale(layer: str, rank: int, config: dict[str, Any]) -> float:
+    """alpha / r, or alpha / sqrt(r) with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732); patterns match as in PEFT."""
+    alpha = float(config["lora_alpha"])
+    for pattern, own in (config.get("alpha_pattern") or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", layer):
+            alpha = float(own)
+            break
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _refuse(folder: Path, why: str) -> NoReturn:
+    raise MissingError(
+        "This adapter cannot be merged exactly.", where=str(folder), why=f"{why}.",
+        fix="Merge it with PEFT (`merge_and_unload`, `save_pretrained`) and ship the merged folder without --adapter.",
+    )  # fmt: skip

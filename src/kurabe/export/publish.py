@@ -1,0 +1,113 @@
+"""Put a plan's files into a folder: each is there whole, with its record, or not at all.
+
+Knows no weight: the stream writes, the manifest decides what exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kurabe import __version__, storage
+from kurabe.errors import MissingError, SettingsError
+from kurabe.export import folder, stream
+from kurabe.export.plan import File, Plan
+from kurabe.schema import Shipped
+
+
+def publish(plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int = 0) -> list[Shipped]:
+    """Write what is not there yet; the records of all the plan's files, in the plan's order.
+
+    A file that an earlier export of the same base and adapter finished stays; one of another origin is never
+    overwritten. Raises MissingError when the disk has too little room, before anything is written.
+    """
+    with _held(out):
+        there = {file.name: found for file in plan.files if (found := _there(plan, file, out))}
+        todo = plan._replace(files=tuple(file for file in plan.files if file.name not in there))
+        if todo.files:
+            _check_space(sum(file.size for file in todo.files), out)
+            with storage.staging(out) as stage:
+                known = {}
+                for written in stream.write(todo, stage, tell, threads):
+                    record = _record(plan, written)
+                    path = stage / _record_name(written.file)
+                    path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+                    there[written.file.name] = record
+                    known[written.file.name] = written.sha256
+                storage.commit(out, stage, known)
+    return [there[file.name] for file in plan.files]
+
+
+def publish_folder(plan: Plan, out: Path, tell: stream.Tell | None = None) -> Path:
+    """The merged model as a folder of safetensors, whole or not at all; the weights' path."""
+    with _held(out):
+        if (out / folder.WEIGHTS).exists():
+            raise _occupied(out / folder.WEIGHTS)
+        _check_space(folder.size(plan), out)
+        with storage.staging(out) as stage:
+            folder.write_folder(plan, stage, tell)
+            storage.commit(out, stage)
+    return out / folder.WEIGHTS
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """The folder, made and locked, without what a killed export left."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingError(
+            "The folder cannot be written.", where=str(out), why=error.strerror or str(error),
+            fix="Choose another place with --out.",
+        ) from None  # fmt: skip
+    lock = storage.FolderLock(out)
+    try:
+        storage.sweep(out)
+        yield
+    finally:
+        lock.release()
+
+
+def _there(plan: Plan, file: File, out: Path) -> Shipped | None:
+    """The record of a file that is published already and of the same origin."""
+    path = out / file.name
+    listed = storage.read_manifest(out).get(file.name)
+    if listed is None and not path.exists():
+        return None
+    if listed is not None and storage.is_intact(out, file.name, listed):
+        record = Shipped.model_validate_json((out / _record_name(file)).read_bytes())
+        origin = (plan.base.sha256, plan.adapter_sha256, plan.match, file.size)
+        if (record.base_sha256, record.adapter_sha256, record.match, record.size) == origin:
+            return record
+    raise _occupied(path)
+
+
+def _occupied(path: Path) -> SettingsError:
+    return SettingsError(
+        "Another file of this name is there; nothing is overwritten.", where=str(path),
+        fix="Choose another --out or --name, or remove the folder.",
+    )  # fmt: skip
+
+
+def _check_space(needed: int, out: Path) -> None:
+    free = storage.free_space(out)
+    if needed > free:
+        raise MissingError(
+            "The disk has too little room.", where=str(out),
+            why=f"The files need {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free.",
+            fix="Free some space, or choose another place with --out or a smaller format with --formats.",
+        )  # fmt: skip
+
+
+def _record(plan: Plan, written: stream.Written) -> Shipped:
+    file = written.file
+    return Shipped(
+        file=file.name, format=file.format, match=plan.match, base_sha256=plan.base.sha256,
+        adapter_sha256=plan.adapter_sha256, sha256=written.sha256, size=file.size, weights=plan.weights,
+        kurabe=__version__,
+    )  # fmt: skip
+
+
+def _record_name(file: File) -> str:
+    return file.name.removesuffix(".gguf") + ".json"
