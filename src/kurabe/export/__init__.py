@@ -1,0 +1,1 @@
+"""What leaves kurabe: one model, in the forms that other programs run."""
