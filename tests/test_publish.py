@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from kurabe import storage
-from kurabe.errors import MissingError, SettingsError
+from kurabe.errors import DataError, MissingError, SettingsError
+from kurabe.export import modelfile
 from kurabe.export import publish as publishing
 from kurabe.export.plan import Plan, make_plan
 from kurabe.export.publish import publish
@@ -33,12 +34,27 @@ def test_files_stand_beside_their_records_and_the_manifest(tmp_path: Path) -> No
     records = publish(plan("Q8_0", "F16"), tmp_path / "out")
     assert listing(tmp_path / "out") == {
         "golden-Q8_0.gguf", "golden-Q8_0.json", "golden-F16.gguf", "golden-F16.json", storage.MANIFEST,
+        "golden-Q8_0.Modelfile", "golden-F16.Modelfile",
     }  # fmt: skip
     for record in records:
         data = (tmp_path / "out" / record.file).read_bytes()
         assert (record.size, record.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         listed = storage.read_manifest(tmp_path / "out")[record.file]
         assert storage.is_intact(tmp_path / "out", record.file, listed)
+
+
+def test_the_modelfile_reads_back_as_the_file_and_the_message(tmp_path: Path) -> None:
+    system = 'You are "helpful".\nQ: Price?\nA: $6.99'
+    publish(plan(), tmp_path, system=system)
+    found = modelfile.read_file(tmp_path / "golden-Q8_0.Modelfile")
+    assert (tmp_path / str(found.last("FROM"))).is_file()
+    assert found.last("SYSTEM") == system and found.parameters == {"temperature": ["0"]}
+
+
+def test_a_message_that_no_modelfile_can_hold_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be written into a Modelfile"):
+        publish(plan(), tmp_path / "out", system='three """ quotes')
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_rerun_writes_only_what_is_missing(tmp_path: Path) -> None:

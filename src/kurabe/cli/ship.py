@@ -54,7 +54,7 @@ def command(
             screen.show_to_copy(screen.t("cli.ship.file"), str(weights))
         return
     with _progress(screen) as tell:
-        records = publish(plan, out, tell)
+        records = publish(plan, out, tell, system=shipped.system)
     if screen.json:
         screen.data({"version": 1, "files": [record.model_dump(mode="json") for record in records]})
         return

@@ -11,17 +11,21 @@ from pathlib import Path
 
 from kurabe import __version__, storage
 from kurabe.errors import MissingError, SettingsError
-from kurabe.export import folder, stream
+from kurabe.export import folder, modelfile, stream
 from kurabe.export.plan import File, Plan
 from kurabe.schema import Shipped
 
 
-def publish(plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int = 0) -> list[Shipped]:
-    """Write what is not there yet; the records of all the plan's files, in the plan's order.
+def publish(
+    plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int = 0, system: str = ""
+) -> list[Shipped]:
+    """Write what is not there yet, each file with a Modelfile that puts `system` before every question; the records of
+    all the plan's files, in the plan's order.
 
     A file that an earlier export of the same base and adapter finished stays; one of another origin is never
     overwritten. Raises MissingError when the disk has too little room, before anything is written.
     """
+    modelfiles = {file.name: modelfile_of(file, system) for file in plan.files}  # what it cannot say is refused first
     with _held(out):
         there = {file.name: found for file in plan.files if (found := _there(plan, file, out))}
         todo = plan._replace(files=tuple(file for file in plan.files if file.name not in there))
@@ -33,6 +37,7 @@ def publish(plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int
                     record = _record(plan, written)
                     path = stage / _record_name(written.file)
                     path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+                    (stage / modelfile_name(written.file)).write_text(modelfiles[written.file.name], encoding="utf-8")
                     there[written.file.name] = record
                     known[written.file.name] = written.sha256
                 storage.commit(out, stage, known)
@@ -107,6 +112,19 @@ def _record(plan: Plan, written: stream.Written) -> Shipped:
         adapter_sha256=plan.adapter_sha256, sha256=written.sha256, size=file.size, weights=plan.weights,
         kurabe=__version__,
     )  # fmt: skip
+
+
+def modelfile_of(file: File, system: str) -> str:
+    """Ollama's recipe for one file: greedy, as every arm was measured. Raises DataError for what it cannot express.
+
+    The chat template and the end of a turn travel in the GGUF.
+    """
+    commands = [modelfile.Command("FROM", f"./{file.name}"), modelfile.Command("PARAMETER", "0", "temperature")]
+    return modelfile.write([*commands, *([modelfile.Command("SYSTEM", system)] if system else [])])
+
+
+def modelfile_name(file: File) -> str:
+    return file.name.removesuffix(".gguf") + ".Modelfile"
 
 
 def _record_name(file: File) -> str:
