@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ LAYOUTS = {
     "Q6_K": np.dtype([("low", "u1", 128), ("high", "u1", 64), ("scales", "i1", 16), ("d", "<f2")]),
 }
 
+_FOUR_BITS = np.uint8(4)
 _SMALLEST = np.float32(1e-15)  # GROUP_MAX_EPS: a sub-block below it counts as zero
 _ONE = np.float32(1)
 _ROUNDER = np.float32(12582912)  # 1.5 * 2**23: adding it leaves the nearest integer in the lowest bits
@@ -43,13 +44,13 @@ _local = threading.local()
 
 
 def quantize_blocks(weights: Floats, kind: str) -> Levels:
-    """Quantise [blocks, 256] finite float32 weights: uint8 [blocks, bytes per block]. Safe to call from many threads."""
+    """Quantise finite weights [blocks, 256]: [blocks, bytes of a block]. Safe to call from many threads."""
     blocks = np.zeros(len(weights), LAYOUTS[kind])
     step = PIECE // BLOCK
     with np.errstate(all="ignore"):  # the C code divides by zero and overflows too, and sorts it out afterwards
         for start in range(0, len(weights), step):
             _KINDS[kind](weights[start : start + step], blocks[start : start + step])
-    return blocks.view(np.uint8).reshape(len(weights), -1)
+    return blocks.view(np.uint8).reshape(len(weights), LAYOUTS[kind].itemsize)
 
 
 def _scratch(count: int, rows: int, columns: int) -> list[Floats]:
@@ -174,7 +175,8 @@ def _with_minimum(weights: Floats, blocks: Blocks, highest: int, first: float, s
     kept = np.flatnonzero(d == 0)
     searched = _nearest(line.factor[kept] * (x[:, kept] - line.offset[kept]))
     levels[:, kept] = np.clip(searched, 0, highest)
-    return levels.T.astype(np.uint8).reshape(n, 8, 32)
+    rows: Levels = levels.T.astype(np.uint8).reshape(n, 8, 32)
+    return rows
 
 
 def _six_bits(values: Floats) -> tuple[Levels, Floats]:
@@ -191,7 +193,7 @@ def _q4_k(weights: Floats, blocks: Blocks) -> None:
 
 def _q5_k(weights: Floats, blocks: Blocks) -> None:
     levels = _with_minimum(weights, blocks, 31, -0.5, 15)
-    blocks["high"] = _interleave(levels >> 4, 1)
+    blocks["high"] = _interleave(levels >> _FOUR_BITS, 1)
     pairs = levels.reshape(-1, 4, 2, 32)
     blocks["low"] = (pairs[:, :, 0] & 15 | pairs[:, :, 1] << 4).reshape(-1, 128)
 
@@ -209,15 +211,16 @@ def _interleave(parts: Levels, bits: int) -> Levels:
 def _signed_peak(x: Floats) -> Floats:
     """Give of each column the weight with the greatest magnitude; of two equal ones the first."""
     top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
-    peak = np.where(top > -bottom, top, bottom)
+    peak: Floats = bottom.copy()
+    np.copyto(peak, top, where=top > -bottom)
     tied = np.flatnonzero(top == -bottom)
-    columns = x[:, tied]
-    peak[tied] = np.take_along_axis(columns, np.argmax(np.abs(columns), axis=0)[None], axis=0)[0]
+    first = np.argmax(np.abs(x[:, tied]), axis=0)
+    peak[tied] = x[first, tied]
     return peak
 
 
 def _fit_scales(x: Floats, scratch: list[Floats], peak: Floats, middle: int) -> tuple[Floats, Floats]:
-    """Search each column's scale, weighted by the square (`make_qx_quants`, type 1): scale, and the factor to its levels."""
+    """Search each column's scale, weighted by the square (`make_qx_quants`): it, and the factor to its levels."""
     weight, cube, level, term = scratch
     np.square(x, out=weight)
     np.multiply(weight, x, out=cube)
@@ -248,13 +251,16 @@ def _greatest_scale(scales: Floats) -> Floats:
     return np.take_along_axis(counted, np.argmax(np.abs(counted), axis=1)[:, None], axis=1)
 
 
-def _without_minimum(x: Floats, d: Floats, searched: Callable[[Any], Integers], middle: int, out: Floats) -> Levels:
-    """Round [16, sub-blocks] weights by the stored scales d: levels [sub-blocks, 16]; where d is zero the search's stay."""
+def _by_stored_scales(
+    x: Floats, d: Floats, searched: Callable[[NDArray[np.intp]], Integers], middle: int, out: Floats
+) -> Levels:
+    """Round weights [16, sub-blocks] by the stored scales d: [sub-blocks, 16]; where d is zero the search's stay."""
     np.divide(x, d, out=out)
     levels = np.clip(_nearest(out), -middle, middle - 1) + np.int32(middle)
     kept = np.flatnonzero(d == 0)
     levels[:, kept] = searched(kept)
-    return levels.T.astype(np.uint8)
+    rows: Levels = levels.T.astype(np.uint8)
+    return rows
 
 
 def _q6_k(weights: Floats, blocks: Blocks) -> None:
@@ -272,12 +278,13 @@ def _q6_k(weights: Floats, blocks: Blocks) -> None:
     d = (blocks["d"].astype(np.float32)[:, None] * blocks["scales"].astype(np.float32)).ravel()
 
     def searched(kept: NDArray[np.intp]) -> Integers:
-        levels = np.clip(_nearest(factor[kept] * x[:, kept]), -32, 31) + np.int32(32)
-        return np.where(empty[kept], np.int32(0), levels)
+        levels: Integers = np.clip(_nearest(factor[kept] * x[:, kept]), -32, 31) + np.int32(32)
+        levels[:, empty[kept]] = 0
+        return levels
 
-    levels = _without_minimum(x, d, searched, 32, scratch[0]).reshape(n, 2, 4, 32)
+    levels = _by_stored_scales(x, d, searched, 32, scratch[0]).reshape(n, 2, 4, 32)
     blocks["low"] = (levels[:, :, :2] & 15 | levels[:, :, 2:] << 4).reshape(n, 128)
-    blocks["high"] = _interleave(levels >> 4, 2).reshape(n, 64)
+    blocks["high"] = _interleave(levels >> _FOUR_BITS, 2).reshape(n, 64)
     blocks[np.abs(greatest[:, 0]) < _SMALLEST] = np.zeros((), LAYOUTS["Q6_K"])
 
 
@@ -333,15 +340,17 @@ def _q3_k(weights: Floats, blocks: Blocks) -> None:
     steps = np.clip(_nearest(inverse * scales).astype(np.int8), -32, 31) + np.int8(32)
     stored = np.where(some, steps, np.int8(0)).astype(np.uint8)
     blocks["scales"][:, :8] = stored[:, :8] & 15 | stored[:, 8:] << 4
-    blocks["scales"][:, 8:] = _interleave((stored >> 4).reshape(n, 4, 4), 2)
+    blocks["scales"][:, 8:] = _interleave((stored >> _FOUR_BITS).reshape(n, 4, 4), 2)
     d = (blocks["d"].astype(np.float32)[:, None] * (stored.astype(np.float32) - np.float32(32))).ravel()
 
     def searched(kept: NDArray[np.intp]) -> Integers:
-        return np.where(empty[kept], np.int32(0), level[:, kept].astype(np.int32) + np.int32(4))
+        levels: Integers = level[:, kept].astype(np.int32) + np.int32(4)
+        levels[:, empty[kept]] = 0
+        return levels
 
-    levels = _without_minimum(x, d, searched, 4, scratch[1])
+    levels = _by_stored_scales(x, d, searched, 4, scratch[1])
     blocks["high"] = _interleave((levels > 3).view(np.uint8).reshape(n, 8, 32), 1)
-    blocks["low"] = _interleave((levels & 3).reshape(n, 2, 4, 32), 2).reshape(n, 64)
+    blocks["low"] = _interleave((levels & np.uint8(3)).reshape(n, 2, 4, 32), 2).reshape(n, 64)
 
 
 _KINDS: dict[str, Callable[[Floats, Blocks], None]] = {"Q3_K": _q3_k, "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k}
