@@ -52,8 +52,8 @@ def test_a_sub_block_whose_scale_rounds_to_zero_keeps_the_levels_of_the_search(k
 
 
 @pytest.mark.parametrize(("kind", "middle"), [("Q3_K", 4), ("Q6_K", 32)])
-def test_a_sub_block_of_zeros_beside_others_has_the_level_that_means_the_lowest(kind: str, middle: int) -> None:
-    """Its scale is zero, so the level does not count; llama.cpp stores 0, where the search's zero would be the middle."""
+def test_a_sub_block_of_zeros_beside_others_stores_the_lowest_level(kind: str, middle: int) -> None:
+    """Its scale is zero, so the level does not count; llama.cpp stores 0, where zero would be the middle level."""
     rows = weights(1)
     rows[0, :16] = 0
     block = quantize_blocks(rows, kind).view(LAYOUTS[kind])[0, 0]
