@@ -181,7 +181,8 @@ def _with_minimum(weights: Floats, blocks: Blocks, highest: int, first: float, s
 
 def _six_bits(values: Floats) -> tuple[Levels, Floats]:
     """Express [n, 8] values in 63rds of the greatest of each row: the numerators, and the size of a 63rd."""
-    greatest = np.fmax.reduce(values, axis=1, initial=np.float32(0))
+    # Of 0 and -0 either may come out as the greatest, by the processor: adding 0 leaves 0, as in C.
+    greatest = np.fmax.reduce(values, axis=1, initial=np.float32(0)) + np.float32(0)
     inverse = np.where(greatest > 0, np.float32(63) / greatest, np.float32(0))
     return np.minimum(_nearest(inverse[:, None] * values).astype(np.uint8), np.uint8(63)), greatest / np.float32(63)
 
