@@ -23,7 +23,7 @@ Levels = NDArray[np.uint8]
 Blocks = NDArray[np.void]
 
 BLOCK = 256
-# Weights worked on at once: about eight arrays of this size have to stay in a core's cache.
+# Weights worked on at once: five float32 arrays of this size (1.3 MB) have to stay in a core's cache.
 PIECE = 1 << 16
 
 # A block's fields as they lie in the file.
@@ -69,6 +69,12 @@ def _nearest(values: Floats) -> Integers:
     bits &= _MANTISSA
     bits -= _MANTISSA_ZERO
     return bits
+
+
+def _levels(values: Floats, lowest: int, highest: int) -> Integers:
+    """Give `_nearest`, within the limits."""
+    bits = _nearest(values)
+    return np.clip(bits, np.int32(lowest), np.int32(highest), out=bits)
 
 
 def _rounded(values: Floats, lowest: int, highest: int) -> Floats:
@@ -170,11 +176,10 @@ def _with_minimum(weights: Floats, blocks: Blocks, highest: int, first: float, s
     values = scratch[0]
     np.add(x, dm, out=values)
     np.divide(values, d, out=values)
-    levels = np.clip(_nearest(values), 0, highest)
+    levels = _levels(values, 0, highest)
     # Where the scale of a sub-block became zero, the levels of the search stay.
     kept = np.flatnonzero(d == 0)
-    searched = _nearest(line.factor[kept] * (x[:, kept] - line.offset[kept]))
-    levels[:, kept] = np.clip(searched, 0, highest)
+    levels[:, kept] = _levels(line.factor[kept] * (x[:, kept] - line.offset[kept]), 0, highest)
     rows: Levels = levels.T.astype(np.uint8).reshape(n, 8, 32)
     return rows
 
@@ -257,7 +262,7 @@ def _by_stored_scales(
 ) -> Levels:
     """Round weights [16, sub-blocks] by the stored scales d: [sub-blocks, 16]; where d is zero the search's stay."""
     np.divide(x, d, out=out)
-    levels = np.clip(_nearest(out), -middle, middle - 1) + np.int32(middle)
+    levels = _levels(out, -middle, middle - 1) + np.int32(middle)
     kept = np.flatnonzero(d == 0)
     levels[:, kept] = searched(kept)
     rows: Levels = levels.T.astype(np.uint8)
@@ -279,7 +284,7 @@ def _q6_k(weights: Floats, blocks: Blocks) -> None:
     d = (blocks["d"].astype(np.float32)[:, None] * blocks["scales"].astype(np.float32)).ravel()
 
     def searched(kept: NDArray[np.intp]) -> Integers:
-        levels: Integers = np.clip(_nearest(factor[kept] * x[:, kept]), -32, 31) + np.int32(32)
+        levels: Integers = _levels(factor[kept] * x[:, kept], -32, 31) + np.int32(32)
         levels[:, empty[kept]] = 0
         return levels
 
@@ -298,7 +303,7 @@ def _improve_levels(x: Floats, level: Floats, sums: tuple[Floats, Floats]) -> ND
         cube = weight * value
         without_x = lx - cube * old
         without_2 = l2 - weight * old * old
-        new = np.clip(_nearest(value * without_2 / without_x), -4, 3).astype(np.float32)
+        new = _levels(value * without_2 / without_x, -4, 3).astype(np.float32)
         with_x = without_x + cube * new
         with_2 = without_2 + weight * new * new
         better = with_x * with_x * l2 > lx * lx * with_2
