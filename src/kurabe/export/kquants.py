@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ Levels = NDArray[np.uint8]
 Blocks = NDArray[np.void]
 
 BLOCK = 256
-# Weights worked on at once: about eight arrays of this size have to stay in a core's cache.
+# Weights worked on at once: five float32 arrays of this size (1.3 MB) have to stay in a core's cache.
 PIECE = 1 << 16
 
 # A block's fields as they lie in the file.
@@ -34,6 +34,7 @@ LAYOUTS = {
     "Q6_K": np.dtype([("low", "u1", 128), ("high", "u1", 64), ("scales", "i1", 16), ("d", "<f2")]),
 }
 
+_FOUR_BITS = np.uint8(4)
 _SMALLEST = np.float32(1e-15)  # GROUP_MAX_EPS: a sub-block below it counts as zero
 _ONE = np.float32(1)
 _ROUNDER = np.float32(12582912)  # 1.5 * 2**23: adding it leaves the nearest integer in the lowest bits
@@ -43,13 +44,13 @@ _local = threading.local()
 
 
 def quantize_blocks(weights: Floats, kind: str) -> Levels:
-    """Quantise [blocks, 256] finite float32 weights: uint8 [blocks, bytes per block]. Safe to call from many threads."""
+    """Quantise finite weights [blocks, 256]: [blocks, bytes of a block]. Safe to call from many threads."""
     blocks = np.zeros(len(weights), LAYOUTS[kind])
     step = PIECE // BLOCK
     with np.errstate(all="ignore"):  # the C code divides by zero and overflows too, and sorts it out afterwards
         for start in range(0, len(weights), step):
             _KINDS[kind](weights[start : start + step], blocks[start : start + step])
-    return blocks.view(np.uint8).reshape(len(weights), -1)
+    return blocks.view(np.uint8).reshape(len(weights), LAYOUTS[kind].itemsize)
 
 
 def _scratch(count: int, rows: int, columns: int) -> list[Floats]:
@@ -68,6 +69,12 @@ def _nearest(values: Floats) -> Integers:
     bits &= _MANTISSA
     bits -= _MANTISSA_ZERO
     return bits
+
+
+def _levels(values: Floats, lowest: int, highest: int) -> Integers:
+    """Give `_nearest`, within the limits."""
+    bits = _nearest(values)
+    return np.clip(bits, np.int32(lowest), np.int32(highest), out=bits)
 
 
 def _rounded(values: Floats, lowest: int, highest: int) -> Floats:
@@ -169,17 +176,18 @@ def _with_minimum(weights: Floats, blocks: Blocks, highest: int, first: float, s
     values = scratch[0]
     np.add(x, dm, out=values)
     np.divide(values, d, out=values)
-    levels = np.clip(_nearest(values), 0, highest)
+    levels = _levels(values, 0, highest)
     # Where the scale of a sub-block became zero, the levels of the search stay.
     kept = np.flatnonzero(d == 0)
-    searched = _nearest(line.factor[kept] * (x[:, kept] - line.offset[kept]))
-    levels[:, kept] = np.clip(searched, 0, highest)
-    return levels.T.astype(np.uint8).reshape(n, 8, 32)
+    levels[:, kept] = _levels(line.factor[kept] * (x[:, kept] - line.offset[kept]), 0, highest)
+    rows: Levels = levels.T.astype(np.uint8).reshape(n, 8, 32)
+    return rows
 
 
 def _six_bits(values: Floats) -> tuple[Levels, Floats]:
     """Express [n, 8] values in 63rds of the greatest of each row: the numerators, and the size of a 63rd."""
-    greatest = np.fmax.reduce(values, axis=1, initial=np.float32(0))
+    # Of 0 and -0 either may come out as the greatest, by the processor: adding 0 leaves 0, as in C.
+    greatest = np.fmax.reduce(values, axis=1, initial=np.float32(0)) + np.float32(0)
     inverse = np.where(greatest > 0, np.float32(63) / greatest, np.float32(0))
     return np.minimum(_nearest(inverse[:, None] * values).astype(np.uint8), np.uint8(63)), greatest / np.float32(63)
 
@@ -191,7 +199,7 @@ def _q4_k(weights: Floats, blocks: Blocks) -> None:
 
 def _q5_k(weights: Floats, blocks: Blocks) -> None:
     levels = _with_minimum(weights, blocks, 31, -0.5, 15)
-    blocks["high"] = _interleave(levels >> 4, 1)
+    blocks["high"] = _interleave(levels >> _FOUR_BITS, 1)
     pairs = levels.reshape(-1, 4, 2, 32)
     blocks["low"] = (pairs[:, :, 0] & 15 | pairs[:, :, 1] << 4).reshape(-1, 128)
 
@@ -209,15 +217,16 @@ def _interleave(parts: Levels, bits: int) -> Levels:
 def _signed_peak(x: Floats) -> Floats:
     """Give of each column the weight with the greatest magnitude; of two equal ones the first."""
     top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
-    peak = np.where(top > -bottom, top, bottom)
+    peak: Floats = bottom.copy()
+    np.copyto(peak, top, where=top > -bottom)
     tied = np.flatnonzero(top == -bottom)
-    columns = x[:, tied]
-    peak[tied] = np.take_along_axis(columns, np.argmax(np.abs(columns), axis=0)[None], axis=0)[0]
+    first = np.argmax(np.abs(x[:, tied]), axis=0)
+    peak[tied] = x[first, tied]
     return peak
 
 
 def _fit_scales(x: Floats, scratch: list[Floats], peak: Floats, middle: int) -> tuple[Floats, Floats]:
-    """Search each column's scale, weighted by the square (`make_qx_quants`, type 1): scale, and the factor to its levels."""
+    """Search each column's scale, weighted by the square (`make_qx_quants`): it, and the factor to its levels."""
     weight, cube, level, term = scratch
     np.square(x, out=weight)
     np.multiply(weight, x, out=cube)
@@ -248,13 +257,16 @@ def _greatest_scale(scales: Floats) -> Floats:
     return np.take_along_axis(counted, np.argmax(np.abs(counted), axis=1)[:, None], axis=1)
 
 
-def _without_minimum(x: Floats, d: Floats, searched: Callable[[Any], Integers], middle: int, out: Floats) -> Levels:
-    """Round [16, sub-blocks] weights by the stored scales d: levels [sub-blocks, 16]; where d is zero the search's stay."""
+def _by_stored_scales(
+    x: Floats, d: Floats, searched: Callable[[NDArray[np.intp]], Integers], middle: int, out: Floats
+) -> Levels:
+    """Round weights [16, sub-blocks] by the stored scales d: [sub-blocks, 16]; where d is zero the search's stay."""
     np.divide(x, d, out=out)
-    levels = np.clip(_nearest(out), -middle, middle - 1) + np.int32(middle)
+    levels = _levels(out, -middle, middle - 1) + np.int32(middle)
     kept = np.flatnonzero(d == 0)
     levels[:, kept] = searched(kept)
-    return levels.T.astype(np.uint8)
+    rows: Levels = levels.T.astype(np.uint8)
+    return rows
 
 
 def _q6_k(weights: Floats, blocks: Blocks) -> None:
@@ -272,12 +284,13 @@ def _q6_k(weights: Floats, blocks: Blocks) -> None:
     d = (blocks["d"].astype(np.float32)[:, None] * blocks["scales"].astype(np.float32)).ravel()
 
     def searched(kept: NDArray[np.intp]) -> Integers:
-        levels = np.clip(_nearest(factor[kept] * x[:, kept]), -32, 31) + np.int32(32)
-        return np.where(empty[kept], np.int32(0), levels)
+        levels: Integers = _levels(factor[kept] * x[:, kept], -32, 31) + np.int32(32)
+        levels[:, empty[kept]] = 0
+        return levels
 
-    levels = _without_minimum(x, d, searched, 32, scratch[0]).reshape(n, 2, 4, 32)
+    levels = _by_stored_scales(x, d, searched, 32, scratch[0]).reshape(n, 2, 4, 32)
     blocks["low"] = (levels[:, :, :2] & 15 | levels[:, :, 2:] << 4).reshape(n, 128)
-    blocks["high"] = _interleave(levels >> 4, 2).reshape(n, 64)
+    blocks["high"] = _interleave(levels >> _FOUR_BITS, 2).reshape(n, 64)
     blocks[np.abs(greatest[:, 0]) < _SMALLEST] = np.zeros((), LAYOUTS["Q6_K"])
 
 
@@ -290,7 +303,7 @@ def _improve_levels(x: Floats, level: Floats, sums: tuple[Floats, Floats]) -> ND
         cube = weight * value
         without_x = lx - cube * old
         without_2 = l2 - weight * old * old
-        new = np.clip(_nearest(value * without_2 / without_x), -4, 3).astype(np.float32)
+        new = _levels(value * without_2 / without_x, -4, 3).astype(np.float32)
         with_x = without_x + cube * new
         with_2 = without_2 + weight * new * new
         better = with_x * with_x * l2 > lx * lx * with_2
@@ -333,15 +346,17 @@ def _q3_k(weights: Floats, blocks: Blocks) -> None:
     steps = np.clip(_nearest(inverse * scales).astype(np.int8), -32, 31) + np.int8(32)
     stored = np.where(some, steps, np.int8(0)).astype(np.uint8)
     blocks["scales"][:, :8] = stored[:, :8] & 15 | stored[:, 8:] << 4
-    blocks["scales"][:, 8:] = _interleave((stored >> 4).reshape(n, 4, 4), 2)
+    blocks["scales"][:, 8:] = _interleave((stored >> _FOUR_BITS).reshape(n, 4, 4), 2)
     d = (blocks["d"].astype(np.float32)[:, None] * (stored.astype(np.float32) - np.float32(32))).ravel()
 
     def searched(kept: NDArray[np.intp]) -> Integers:
-        return np.where(empty[kept], np.int32(0), level[:, kept].astype(np.int32) + np.int32(4))
+        levels: Integers = level[:, kept].astype(np.int32) + np.int32(4)
+        levels[:, empty[kept]] = 0
+        return levels
 
-    levels = _without_minimum(x, d, searched, 4, scratch[1])
+    levels = _by_stored_scales(x, d, searched, 4, scratch[1])
     blocks["high"] = _interleave((levels > 3).view(np.uint8).reshape(n, 8, 32), 1)
-    blocks["low"] = _interleave((levels & 3).reshape(n, 2, 4, 32), 2).reshape(n, 64)
+    blocks["low"] = _interleave((levels & np.uint8(3)).reshape(n, 2, 4, 32), 2).reshape(n, 64)
 
 
 _KINDS: dict[str, Callable[[Floats, Blocks], None]] = {"Q3_K": _q3_k, "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k}

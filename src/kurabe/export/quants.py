@@ -35,7 +35,7 @@ def row_bytes(kind: str, columns: int) -> int:
 def quantize(rows: NDArray[np.float32], kind: str) -> NDArray[np.uint8]:
     """Quantise finite weights [n, columns]: bytes [n, row_bytes]. Rows are independent; safe to call from many threads.
 
-    ValueError where the columns do not fit the kind's blocks.
+    F32 bytes may be a view of the rows. ValueError where the columns do not fit the kind's blocks.
     """
     width = row_bytes(kind, rows.shape[1])
     rows = np.ascontiguousarray(rows, np.float32)
