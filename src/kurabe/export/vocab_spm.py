@@ -19,8 +19,14 @@ ADDED_SCORE = -1000.0  # what the converter gives an added token
 PAD_SCORE = -10000.0  # and an id without a token
 SPACE = "\u2581"  # SentencePiece writes a space so
 _UNIGRAM, _BPE = 1, 2  # trainer_spec.model_type
-_TYPES = {1: TokenType.NORMAL, 2: TokenType.UNKNOWN, 3: TokenType.CONTROL, 4: TokenType.NORMAL,
-          5: TokenType.UNUSED, 6: TokenType.BYTE}  # fmt: skip  (the converter, too, takes user-defined pieces as normal)
+_TYPES = {
+    1: TokenType.NORMAL,
+    2: TokenType.UNKNOWN,
+    3: TokenType.CONTROL,
+    4: TokenType.NORMAL,
+    5: TokenType.UNUSED,
+    6: TokenType.BYTE,
+}  # fmt: skip  (the converter, too, takes user-defined pieces as normal)
 
 
 def spm_vocabulary(files: TokenizerFiles, size: int) -> Vocabulary:
@@ -126,7 +132,11 @@ def _from_merges(files: TokenizerFiles) -> list[tuple[str, float, int]]:
     model = files.tokenizer.get("model", {})
     vocabulary, merges = model.get("vocab"), model.get("merges")
     if model.get("type") != "BPE" or not model.get("byte_fallback") or not vocabulary or merges is None:
-        _refuse(files.folder, "tokenizer.json is neither byte-level BPE nor BPE with byte fallback")
+        raise MissingError(
+            f"This kind of tokenizer is not supported: {model.get('type', 'none')}.", where=str(files.folder),
+            why="Supported are byte-level BPE, BPE with byte fallback, and SentencePiece's tokenizer.model.",
+            fix="Use a model of a supported family, with its tokenizer.json or tokenizer.model in the folder.",
+        )  # fmt: skip
     by_id = dict(sorted((id_, text) for text, id_ in vocabulary.items()))
     by_id |= {added.id: added.text for added in files.added}
     rank: dict[str, int] = {}
