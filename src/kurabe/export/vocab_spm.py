@@ -138,7 +138,8 @@ def _from_merges(files: TokenizerFiles) -> list[tuple[str, float, int]]:
             fix="Use a model of a supported family, with its tokenizer.json or tokenizer.model in the folder.",
         )  # fmt: skip
     by_id = dict(sorted((id_, text) for text, id_ in vocabulary.items()))
-    by_id |= {added.id: added.text for added in files.added}
+    added = {token.id: token.text for token in files.added}
+    by_id |= added
     rank: dict[str, int] = {}
     for merge in merges:
         left, right = merge if isinstance(merge, list) else merge.split(" ")
@@ -148,6 +149,8 @@ def _from_merges(files: TokenizerFiles) -> list[tuple[str, float, int]]:
         text = by_id.get(id_)
         if text is None:
             pieces.append((f"[PAD{id_}]", PAD_SCORE, TokenType.UNUSED))
+        elif id_ in added:
+            pieces.append((text, ADDED_SCORE, TokenType.CONTROL))  # the caller sets its type
         elif text == model.get("unk_token"):
             pieces.append((text, 0.0, TokenType.UNKNOWN))
         elif len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
