@@ -64,6 +64,7 @@ def _serve(request: dict[str, Any]) -> list[list[int]]:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = request["model"]
     parameters.n_ctx, parameters.n_parallel, parameters.port, parameters.warmup = 512, 1, 0, False
+    parameters.cpuparams.n_threads = 1
     server = xllamacpp.Server(parameters)
     ids = []
     for text in request["texts"]:

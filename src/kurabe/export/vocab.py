@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kurabe import chat
-from kurabe.errors import MissingError
+from kurabe.errors import COPY_AGAIN, MissingError
 from kurabe.export.fields import Field
-from kurabe.export.tokenizer_files import TokenizerFiles, read, steps
+from kurabe.export.tokenizer_files import TOKEN_LIMIT, TokenizerFiles, read, steps
 from kurabe.export.vocab_bpe import ADDS_BOS, bpe_vocabulary, pre_name
 from kurabe.export.vocab_spm import spm_vocabulary
 
@@ -38,6 +38,11 @@ def tokenizer_fields(folder: Path, config: Mapping[str, Any], architecture: str)
     """
     files = read(folder)
     size = int(config["vocab_size"])
+    if size > TOKEN_LIMIT:
+        raise MissingError(
+            f"config.json says {size:,} tokens; at most {TOKEN_LIMIT:,} are written.",
+            where=str(folder / "config.json"), fix=COPY_AGAIN,
+        )  # fmt: skip
     fields: list[Field] = []
     if files.byte_level:
         vocabulary, model, pre = bpe_vocabulary(files, size), "gpt2", pre_name(files)
