@@ -209,22 +209,40 @@ def test_spm_types_and_padding(tmp_path: Path) -> None:
     assert spm_vocabulary(read(GOLDEN), 700).types[0] == TokenType.UNKNOWN
 
 
-@pytest.mark.parametrize("folder", [TINY, GOLDEN, pytest.param(TINYLLAMA, marks=needs_cases)], ids=lambda f: f.name)
-def test_special_tokens_are_those_of_gguf(folder: Path) -> None:
-    """gguf's SpecialVocab is what the converter asks."""
+def assert_special_tokens_of_gguf(folder: Path, size: int, *, byte_level: bool) -> None:
+    """gguf's SpecialVocab is what the converter asks; what we write beyond its answer is the vocabulary alone."""
     from gguf import GGUFWriter, SpecialVocab
 
-    config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").is_file() else {}
-    size = int(config.get("vocab_size", 32000))
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     writer = GGUFWriter(None, "llama")
-    SpecialVocab(folder, load_merges=folder == TINY, n_vocab=size).add_to_gguf(writer, quiet=True)
+    SpecialVocab(folder, load_merges=byte_level, n_vocab=size).add_to_gguf(writer, quiet=True)
     wanted = {key: value.value for key, value in writer.kv_data[0].items() if key != "general.architecture"}
     fields = tokenizer_fields(folder, config | {"vocab_size": size}, "llama")
-    assert {field.key: field.value for field in fields if field.key in wanted} == wanted
-    ours = {field.key for field in fields} - wanted.keys()
-    assert ours == {f"tokenizer.ggml.{name}" for name in ("model", "pre", "tokens", "token_type")} | (
-        set() if folder == TINY else {"tokenizer.ggml.scores"}
-    )
+    vocabulary = {f"tokenizer.ggml.{name}" for name in ("model", "pre", "tokens", "scores", "token_type")}
+    found = [(field.key, field.value) for field in fields if field.key not in vocabulary]
+    assert found == list(wanted.items())
+
+
+@pytest.mark.parametrize(
+    ("folder", "size"),
+    [(TINY, 4096), (GOLDEN, 700), pytest.param(TINYLLAMA, 32000, marks=needs_cases)],
+    ids=["tiny", "golden", "tinyllama"],
+)
+def test_special_tokens_are_those_of_gguf(folder: Path, size: int) -> None:
+    assert_special_tokens_of_gguf(folder, size, byte_level=folder == TINY)
+
+
+def test_special_tokens_of_a_llama3_post_processor(tiny: Path) -> None:
+    text_a, text_b = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+    bos = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+    template = {"type": "TemplateProcessing", "single": [bos, text_a], "pair": [bos, text_a, bos, text_b],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}  # fmt: skip
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+    edit(tiny, "tokenizer.json", post_processor={"type": "Sequence", "processors": [byte_level, template]})
+    edit(tiny, "tokenizer_config.json", add_bos_token=None, add_eos_token=None)
+    assert_special_tokens_of_gguf(tiny, 4096, byte_level=True)
+    assert by_key(tiny, 4096)["add_bos_token"] is True
 
 
 def test_bos_is_told_where_llamacpp_would_guess_wrong(tiny: Path) -> None:
@@ -239,6 +257,13 @@ def test_bos_is_told_where_llamacpp_would_guess_wrong(tiny: Path) -> None:
     edit(tiny, "tokenizer.json", pre_tokenizer={"type": "Sequence", "pretokenizers": [cut, byte_level]})
     edit(tiny, "tokenizer_config.json", add_bos_token=None)
     assert by_key(tiny, 4096)["add_bos_token"] is False  # llama-bpe: one untold
+
+
+def test_smollms_vocabulary_has_no_bos_and_nfc_is_let_through(tiny: Path) -> None:
+    edit(tiny, "tokenizer_config.json", add_bos_token=None, add_eos_token=None)
+    edit(tiny, "tokenizer.json", normalizer={"type": "NFC"})
+    assert by_key(tiny, 49152)["add_bos_token"] is False
+    assert "add_bos_token" not in by_key(tiny, 49152, "qwen2")
 
 
 def test_the_end_of_a_turn_is_told_where_llamacpp_would_not_stop(tiny: Path) -> None:

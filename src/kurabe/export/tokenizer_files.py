@@ -72,7 +72,7 @@ def read(folder: Path) -> TokenizerFiles:
     tokenizer = read_table(path)
     try:
         if tokenizer:
-            Tokenizer.from_str(json.dumps(tokenizer))  # who reads its parts below may rely on their form
+            Tokenizer.from_file(str(path))  # who reads its parts below may rely on their form
     except Exception as error:  # the library raises bare Exception for a broken file
         raise MissingError("tokenizer.json cannot be read.", where=str(path), why=str(error), fix=COPY_AGAIN) from None
     config = read_table(folder / "tokenizer_config.json")
