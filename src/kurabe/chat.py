@@ -60,7 +60,8 @@ class Chat:
         self._bos = tokenizer.token_to_id(special["bos_token"]) if "bos_token" in special else None
         start = tokenizer.encode("a").ids
         self._adds_bos = self._bos is not None and start[:1] == [self._bos]
-        self.end_ids = frozenset(end_ids) | self._turn_ends()
+        self.turn_ends = frozenset(self._turn_ends())
+        self.end_ids = frozenset(end_ids) | self.turn_ends
         if not self.end_ids:
             raise MissingError(
                 "No end token is known for this model.", where=where,

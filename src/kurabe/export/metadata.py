@@ -1,7 +1,7 @@
-"""A GGUF file's metadata from a Hugging Face model folder: the keys, types and order that llama.cpp's own tools write.
+"""A GGUF file's metadata from a Hugging Face model folder: keys, types and order as llama.cpp's own tools write them.
 
-Knows no tensor and no byte of a GGUF file. The rules are those of llama.cpp's conversion/base.py and conversion/llama.py
-(`set_gguf_parameters`), and of llama-quantize, which moves two keys to the end. `general.name` is the caller's.
+Knows no tensor and no byte of a GGUF file. The rules are those of llama.cpp's conversion/base.py and
+conversion/llama.py (`set_gguf_parameters`), and of llama-quantize, which moves two keys to the end.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ _THETA, _EPSILON = 10000.0, 1e-6  # defaults of all four
 
 
 def metadata(folder: Path, format_name: str, name: str) -> list[Field]:
-    """All fields of the GGUF file that holds the model of `folder` in a format of FILE_TYPES, in the order of the file.
+    """All fields of the GGUF file of the model in `folder`, in the order of the file.
 
+    `format_name` is one of FILE_TYPES; `name` becomes general.name, which the converter takes from the folder's name.
     Weights are not read, only the headers that give their sizes. MissingError when the model is of another family or
     has a part that llama.cpp would compute differently.
     """
@@ -131,17 +132,16 @@ def rope_freqs(config: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float32
     smooth = ((one / wavelengths) * np.float32(trained) - low) / (high - low)
     between = one / ((one - smooth) / factor + smooth)
     long, short = wavelengths > np.float32(trained / low), wavelengths < np.float32(trained / high)
-    return np.where(short, one, np.where(long, factor, between)).astype(np.float32)
+    factors: np.ndarray[Any, np.dtype[np.float32]] = np.where(short, one, np.where(long, factor, between))
+    return factors
 
 
 def size_label(weights: int) -> str:
     """A count of weights in at least two digits and a letter: 2.6M, 1.1B, 700K (gguf's utility.size_label)."""
-    for limit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+    scaled, letter = weights * 1e-3, "K"
+    for limit, name in ((1e6, "M"), (1e9, "B"), (1e12, "T")):
         if weights > limit:
-            scaled = weights * (1 / limit)
-            break
-    else:
-        scaled, letter = weights * 1e-3, "K"
+            scaled, letter = weights * (1 / limit), name
     digits = max(2 - len(str(round(scaled)).lstrip("0")), 0)
     return f"{scaled:.{digits}f}{letter}"
 

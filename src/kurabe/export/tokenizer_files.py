@@ -10,9 +10,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenizers import Tokenizer
+
 from kurabe.errors import COPY_AGAIN, MissingError
 
 SIZE_LIMIT = 256 * 1024 * 1024  # bytes; the largest published tokenizer.json has about 35 million
+TOKEN_LIMIT = 4_000_000  # the largest published vocabularies have about 260,000 tokens
 
 
 class TokenType(IntEnum):
@@ -65,7 +68,13 @@ class TokenizerFiles(NamedTuple):
 
 def read(folder: Path) -> TokenizerFiles:
     """The tokenizer files of `folder`. MissingError when one is not what its name says."""
-    tokenizer = read_table(folder / "tokenizer.json")
+    path = folder / "tokenizer.json"
+    tokenizer = read_table(path)
+    try:
+        if tokenizer:
+            Tokenizer.from_file(str(path))  # who reads its parts below may rely on their form
+    except Exception as error:  # the library raises bare Exception for a broken file
+        raise MissingError("tokenizer.json cannot be read.", where=str(path), why=str(error), fix=COPY_AGAIN) from None
     config = read_table(folder / "tokenizer_config.json")
     try:
         added = _added(tokenizer, config, read_table(folder / "added_tokens.json"))

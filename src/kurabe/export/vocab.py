@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kurabe.chat import TEMPLATE_LIMIT
-from kurabe.errors import MissingError
+from kurabe import chat
+from kurabe.errors import COPY_AGAIN, MissingError
 from kurabe.export.fields import Field
-from kurabe.export.tokenizer_files import TokenizerFiles, read, steps
+from kurabe.export.tokenizer_files import TOKEN_LIMIT, TokenizerFiles, read, steps
 from kurabe.export.vocab_bpe import ADDS_BOS, bpe_vocabulary, pre_name
 from kurabe.export.vocab_spm import spm_vocabulary
 
@@ -26,6 +26,8 @@ _ID_KEYS = {
     "pad": "padding_token_id",
     "mask": "mask_token_id",
 }  # fmt: skip  ("seperator" is how the format spells it)
+# Ends of a turn that llama.cpp finds by their text (llama-vocab.cpp, special_eot_id).
+_KNOWN_ENDS = frozenset({"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"})
 _SMOLLM_SIZE = 49152  # the converter knows this vocabulary by its size and switches the BOS off
 
 
@@ -36,6 +38,11 @@ def tokenizer_fields(folder: Path, config: Mapping[str, Any], architecture: str)
     """
     files = read(folder)
     size = int(config["vocab_size"])
+    if size > TOKEN_LIMIT:
+        raise MissingError(
+            f"config.json says {size:,} tokens; at most {TOKEN_LIMIT:,} are written.",
+            where=str(folder / "config.json"), fix=COPY_AGAIN,
+        )  # fmt: skip
     fields: list[Field] = []
     if files.byte_level:
         vocabulary, model, pre = bpe_vocabulary(files, size), "gpt2", pre_name(files)
@@ -75,6 +82,9 @@ def special_fields(files: TokenizerFiles, config: Mapping[str, Any], *, default_
     fields += [Field(f"tokenizer.ggml.add_{name}_token", "bool", value) for name, value in adds.items()]
     template = chat_template(files)
     if template is not None:
+        end = _turn_end(files, ids.get("eos")) if files.tokenizer else None
+        if end is not None:
+            fields.append(Field("tokenizer.ggml.eot_token_id", "u32", end))
         fields.append(Field("tokenizer.chat_template", "str", template))
     return fields
 
@@ -84,9 +94,10 @@ def chat_template(files: TokenizerFiles) -> str | None:
     path = files.folder / "chat_template.jinja"
     template = files.config.get("chat_template")
     if path.is_file():
-        if path.stat().st_size > 4 * TEMPLATE_LIMIT:
+        if path.stat().st_size > 4 * chat.TEMPLATE_LIMIT:
             raise MissingError(
-                "The chat template is too long.", where=str(path), why=f"At most {TEMPLATE_LIMIT:,} characters are read.",
+                "The chat template is too long.", where=str(path),
+                why=f"At most {chat.TEMPLATE_LIMIT:,} characters are read.",
                 fix="Use the chat template that the model was published with.",
             )  # fmt: skip
         template = path.read_text(encoding="utf-8")
@@ -94,6 +105,15 @@ def chat_template(files: TokenizerFiles) -> str | None:
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default")
     return template if isinstance(template, str) else None
+
+
+def _turn_end(files: TokenizerFiles, eos: int | None) -> int | None:
+    """The token by which the template ends an answer, where llama.cpp would not stop at it untold."""
+    for id_ in sorted(chat.load(files.folder).turn_ends):
+        text = next((added.text for added in files.added if added.id == id_), None)
+        if id_ != eos and text not in _KNOWN_ENDS:
+            return id_
+    return None
 
 
 def _special_ids(files: TokenizerFiles, config: Mapping[str, Any]) -> dict[str, int]:

@@ -17,7 +17,8 @@ _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 # The patterns, in their order, that cut a text -> tokenizer.ggml.pre. Several names of llama.cpp share a pattern; the
-# one of the supported families stands here. An entry is listed when its test passes.
+# one of the supported families stands here. An entry is listed when its test passes: `tekken` and `gpt-4o` are not,
+# since llama.cpp cuts combining marks (Khmer, Devanagari, decomposed accents) otherwise than their patterns say.
 PRE_NAMES = {
     (_GPT2,): "gpt-2",
     (_DIGIT, _GPT2): "smollm",
@@ -94,8 +95,8 @@ def _refuse(files: TokenizerFiles, why: str) -> NoReturn:
 
 def _refuse_split(files: TokenizerFiles, found: str) -> NoReturn:
     raise MissingError(
-        f"llama.cpp has no name for how this tokenizer splits a text: {found}", 
+        f"llama.cpp has no name for how this tokenizer splits a text: {found}",
         where=str(files.folder / "tokenizer.json"),
-        why="Known are the splits of " + ", ".join(PRE_NAMES.values()) + "; with another one it would read other tokens.",
+        why=f"Known are the splits of {', '.join(PRE_NAMES.values())}; with another it would read other tokens.",
         fix="Use a model with one of these tokenizers, or ship the run as an adapter or a safetensors folder.",
     )  # fmt: skip

@@ -36,9 +36,9 @@ def spm_vocabulary(files: TokenizerFiles, size: int) -> Vocabulary:
         if files.tokenizer:
             prefix = _prefix(files)  # what training used
     else:
-        pieces, prefix = _from_merges(files), _prefix(files)
+        pieces, prefix = _from_merges(files, size), _prefix(files)
     if len(pieces) > size:
-        _refuse(files.folder, f"it has {len(pieces):,} tokens, config.json says {size:,}")
+        _refuse_size(files.folder, len(pieces), size)
     tokens = [text for text, _, _ in pieces] + [f"[PAD{id_}]" for id_ in range(len(pieces), size)]
     scores = [score for _, score, _ in pieces] + [PAD_SCORE] * (size - len(pieces))
     types = [int(kind) for _, _, kind in pieces] + [int(TokenType.UNUSED)] * (size - len(pieces))
@@ -125,16 +125,23 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 # --- tokenizer.json: a piece's score is minus its rank in the order of the merges ------------------------------------
 
 
-def _from_merges(files: TokenizerFiles) -> list[tuple[str, float, int]]:
+def _from_merges(files: TokenizerFiles, size: int) -> list[tuple[str, float, int]]:
     """(text, score, type) by id. SentencePiece itself scores its BPE pieces 0, -1, -2... in the order they were made,
     then the single characters; a converted tokenizer.json keeps the order of the former in its merges.
     """
     model = files.tokenizer.get("model", {})
     vocabulary, merges = model.get("vocab"), model.get("merges")
     if model.get("type") != "BPE" or not model.get("byte_fallback") or not vocabulary or merges is None:
-        _refuse(files.folder, "tokenizer.json is neither byte-level BPE nor BPE with byte fallback")
-    by_id = dict(sorted((id_, text) for text, id_ in vocabulary.items()))
-    by_id |= {added.id: added.text for added in files.added}
+        raise MissingError(
+            f"This kind of tokenizer is not supported: {model.get('type', 'none')}.", where=str(files.folder),
+            why="Supported are byte-level BPE, BPE with byte fallback, and SentencePiece's tokenizer.model.",
+            fix="Use a model of a supported family, with its tokenizer.json or tokenizer.model in the folder.",
+        )  # fmt: skip
+    by_id = {id_: text for text, id_ in vocabulary.items()}
+    added = {token.id: token.text for token in files.added}
+    by_id |= added
+    if max(by_id) >= size:
+        _refuse_size(files.folder, max(by_id) + 1, size)
     rank: dict[str, int] = {}
     for merge in merges:
         left, right = merge if isinstance(merge, list) else merge.split(" ")
@@ -144,6 +151,8 @@ def _from_merges(files: TokenizerFiles) -> list[tuple[str, float, int]]:
         text = by_id.get(id_)
         if text is None:
             pieces.append((f"[PAD{id_}]", PAD_SCORE, TokenType.UNUSED))
+        elif id_ in added:
+            pieces.append((text, ADDED_SCORE, TokenType.CONTROL))  # the caller sets its type
         elif text == model.get("unk_token"):
             pieces.append((text, 0.0, TokenType.UNKNOWN))
         elif len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
@@ -171,6 +180,10 @@ def _prefix(files: TokenizerFiles) -> bool:
                 fix="Use a model whose tokenizer only writes spaces as \u2581.",
             )  # fmt: skip
     return prefix
+
+
+def _refuse_size(where: Path, tokens: int, size: int) -> NoReturn:
+    _refuse(where, f"it has {tokens:,} tokens, config.json says {size:,}")
 
 
 def _refuse(where: Path, why: str) -> NoReturn:
