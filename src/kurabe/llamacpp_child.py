@@ -59,6 +59,7 @@ def _load(settings: dict[str, Any], key: str) -> Any:
     params.hostnames = ["127.0.0.1"]
     params.api_keys = [key]  # other users of this machine can reach the port
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0  # waiting threads sleep: other programs need the cores too
     return xllamacpp.Server(params)
 
 
