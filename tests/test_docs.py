@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import random_gguf
 
 from kurabe import backends, dataset
 from kurabe.cli import COMMANDS, main
@@ -103,6 +104,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a reader of the README has it: the examples, a prompt, a run that is finished."""
     place = tmp_path_factory.mktemp("reader")
     shutil.copytree(ROOT / "examples", place / "examples")
+    random_gguf.write(place / "shop-Q4_K_M.gguf")
+    (place / "Modelfile").write_text("FROM ./shop-Q4_K_M.gguf\nPARAMETER num_predict 4\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
         patch.chdir(place)
         patch.setattr(backends, "load", scripted)

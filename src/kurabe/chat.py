@@ -38,6 +38,32 @@ class Rendered(NamedTuple):
     labels: list[int]
 
 
+class Template:
+    """A chat template in its sandbox: messages to text. It needs no tokenizer: a GGUF file's runtime has its own."""
+
+    def __init__(self, template: str, special: Mapping[str, str], where: str) -> None:
+        if len(template) > TEMPLATE_LIMIT:
+            _refuse_length(len(template), where)
+        self.special, self.where = dict(special), where
+        self._compiled = _compile(template, where)
+
+    def render(self, messages: Sequence[Message], *, answer_next: bool) -> str:
+        """The conversation as one text; with `answer_next` it ends with the header of the answer that is to come."""
+        rows = [{"role": m.role, "content": m.content} for m in messages]
+        try:
+            with _time_limit(RENDER_SECONDS):
+                rendered: str = self._compiled.render(
+                    messages=rows, add_generation_prompt=answer_next, tools=None, documents=None,
+                    enable_thinking=False, **self.special,
+                )  # fmt: skip
+                return rendered
+        except (TemplateError, TypeError, ValueError, OverflowError, RecursionError, MemoryError, _TooLong) as error:
+            raise MissingError(
+                "The model's chat template cannot render these messages.", where=self.where, why=str(error),
+                fix="Use the chat template that the model was published with.",
+            ) from None  # fmt: skip
+
+
 class Chat:
     """A tokenizer with its chat template and the ids that end an answer.
 
@@ -56,7 +82,7 @@ class Chat:
         self.template = template
         self.joined = 0
         self._counts: dict[tuple[Message, ...], int] = {}  # a plan counts the same rows for many trials
-        self._template = _compile(template, where)
+        self._template = Template(template, special, where)
         self._bos = tokenizer.token_to_id(special["bos_token"]) if "bos_token" in special else None
         start = tokenizer.encode("a").ids
         self._adds_bos = self._bos is not None and start[:1] == [self._bos]
@@ -118,19 +144,7 @@ class Chat:
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _render(self, messages: Sequence[Message], *, answer_next: bool) -> str:
-        rows = [{"role": m.role, "content": m.content} for m in messages]
-        try:
-            with _time_limit(RENDER_SECONDS):
-                rendered: str = self._template.render(
-                    messages=rows, add_generation_prompt=answer_next, tools=None, documents=None,
-                    enable_thinking=False, **self.special,
-                )  # fmt: skip
-                return rendered
-        except (TemplateError, TypeError, ValueError, OverflowError, RecursionError, MemoryError, _TooLong) as error:
-            raise MissingError(
-                "The model's chat template cannot render these messages.", where=self.where, why=str(error),
-                fix="Use the chat template that the model was published with.",
-            ) from None  # fmt: skip
+        return self._template.render(messages, answer_next=answer_next)
 
     def _answer_part(self, text: str, full: str, answer: str) -> str:
         """What follows the prompt in a full rendering, where the two do not begin alike."""

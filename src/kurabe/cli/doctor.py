@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from kurabe.export.ollama import ollama_url
+
 if TYPE_CHECKING:
     from kurabe.cli.screen import Screen
 
@@ -30,7 +32,6 @@ FLOORS = (
 OTHERS = ("safetensors", "tokenizers", "pydantic", "scipy", "altair", "vl-convert-python", "typer", "rich")
 GIGABYTE = 1_000_000_000
 MEMORY_NEEDED, DISK_NEEDED = 2 * GIGABYTE, 1 * GIGABYTE
-OLLAMA_PORT = 11434
 LEVELS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
 
 
@@ -213,15 +214,3 @@ def check_ollama(host: str) -> Check:
         return Check("ollama", "warn", "ollama_silent", values)
     finally:
         connection.close()
-
-
-def ollama_url(host: str) -> str:
-    """OLLAMA_HOST as Ollama reads it: scheme and port may be left out."""
-    host = host.strip().strip("\"'") or "127.0.0.1"
-    url = urlsplit(host if "://" in host else f"http://{host}")
-    try:
-        port = url.port or (OLLAMA_PORT if "://" not in host else {"https": 443}.get(url.scheme, 80))
-    except ValueError:
-        port = OLLAMA_PORT
-    name = url.hostname or "127.0.0.1"
-    return f"{url.scheme}://{f'[{name}]' if ':' in name else name}:{port}"
