@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
+import numpy
 import pytest
 
 from kurabe import stats
@@ -173,3 +174,57 @@ def test_too_few_examples_have_no_interval() -> None:
     few = [{e: Cluster(k, 2) for e in EXAMPLES[:4]} for k in (1, 2)]
     estimate = stats.pooled(few)
     assert estimate.value == 0.75 and estimate.low is None
+
+
+def simulated(
+    seeds: int, examples: int, luck: float, random: numpy.random.Generator
+) -> tuple[list[stats.Clusters], float]:
+    """Trials with examples and seeds from a world where both differ (and meet: luck with single examples), four values
+    each; and the recall of the first trial on all the examples there could be."""
+    ease_E = random.normal(1.0, 1.5, examples)
+    good_R = random.normal(0.0, luck, seeds)
+    logit_RE = ease_E + good_R[:, None] + random.normal(0.0, 0.7, (seeds, examples))
+    right_RE = random.binomial(4, 1 / (1 + numpy.exp(-logit_RE)))
+    runs = [{f"row{e}": Cluster(int(k), 4) for e, k in enumerate(right_E)} for right_E in right_RE]
+    return runs, true_recall(good_R[0], numpy.hypot(1.5, 0.7))
+
+
+def true_recall(shift: float, spread: float) -> float:
+    """The mean of logistic(1 + shift + spread x normal), over normal quantiles."""
+    normal = numpy.sqrt(2) * numpy.polynomial.hermite.hermgauss(40)[0]
+    weight = numpy.polynomial.hermite.hermgauss(40)[1] / numpy.sqrt(numpy.pi)
+    return float((weight / (1 + numpy.exp(-(1 + shift + spread * normal)))).sum())
+
+
+def covered(seeds: int, examples: int, luck: float, of_the_trial: bool = False) -> float:
+    """How often the interval holds the recall that it is about."""
+    random, times = numpy.random.default_rng([seeds, examples, round(10 * luck)]), 120
+    everywhere, held = true_recall(0.0, float(numpy.sqrt(1.5**2 + 0.7**2 + luck**2))), 0
+    for number in range(times):
+        runs, own = simulated(seeds, examples, luck, random)
+        estimate = stats.pooled(runs, number)
+        assert estimate.low is not None and estimate.high is not None
+        held += estimate.low <= (own if of_the_trial else everywhere) <= estimate.high
+    return held / times
+
+
+def test_calibration_where_resampled_seeds_would_be_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "RESAMPLES", 600)
+    assert min(covered(seeds, 60, 0.8) for seeds in (2, 3)) >= 0.88
+
+
+@pytest.mark.slow
+def test_calibration_over_examples_and_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "RESAMPLES", 600)
+    found = {
+        (seeds, examples, luck): covered(seeds, examples, luck)
+        for seeds in (2, 3, 5) for examples in (10, 60, 150) for luck in (0.3, 0.8)
+    }  # fmt: skip
+    print(found)  # shown by -rP
+    assert min(found.values()) >= 0.88 and sum(found.values()) / len(found) >= 0.93, found
+
+
+def test_one_seed_is_about_its_own_trial_and_leaves_out_the_luck_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "RESAMPLES", 600)
+    assert covered(1, 60, 0.8, of_the_trial=True) >= 0.90
+    assert covered(1, 60, 0.8) < 0.8

@@ -34,6 +34,7 @@ PAGES = [
 TWINS = [
     (ROOT / "README.md", ROOT / "README.ja.md"),
     (DOCS / "guide.md", DOCS / "guide.ja.md"),
+    (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
 ]
 

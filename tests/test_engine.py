@@ -212,15 +212,16 @@ def test_a_batch_is_cut_to_the_memory(
         assert row.new == generate(references[row.trial], row)[0]
 
 
-def test_the_engine_page_names_what_is_there() -> None:
+@pytest.mark.parametrize("name", ["engine.md", "engine.ja.md"])
+def test_the_engine_page_names_what_is_there(name: str) -> None:
     """A reader checks the picture against the code by these names."""
-    page = (Path(__file__).parents[1] / "docs" / "engine.md").read_text(encoding="utf-8")
-    names = set(re.findall(r"\b(train|packing|engine|attention|lora)((?:\.(?!py\b|md\b)\w+)+)", page))
+    page = (Path(__file__).parents[1] / "docs" / name).read_text(encoding="utf-8")
+    names = set(re.findall(r"\b(train|packing|engine|attention|lora)((?:\.(?!py\b|md\b|ja\b)\w+)+)", page))
     assert len(names) > 12
     for module, path in names:
         found: Any = importlib.import_module(f"kurabe.{module}")
-        for name in path.strip(".").split("."):
-            found = getattr(found, name)
+        for part in path.strip(".").split("."):
+            found = getattr(found, part)
 
 
 def test_a_container_s_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

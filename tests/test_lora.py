@@ -254,6 +254,22 @@ def test_save_and_load(toy: tuple[Toy, AdapterStack], tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
 
 
+def test_equal_adapters_are_equal_files(toy: tuple[Toy, AdapterStack], tmp_path: Path) -> None:
+    """In most of a dozen processes or calls, the order of the header's metadata would have changed."""
+    _, stack = toy
+    written = set()
+    for number in range(12):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        stack.save(2, folder, "base", BASE)
+        stack.load(2, folder, BASE)
+        written.add((folder / "adapter_model.safetensors").read_bytes())
+    assert len(written) == 1
+    assert load_file(folder / "adapter_model.safetensors").keys() == {
+        f"base_model.model.{name}.lora_{part}.weight" for name in stack.layers for part in "AB"
+    }
+
+
 def test_an_adapter_of_other_weights_is_refused(toy: tuple[Toy, AdapterStack], tmp_path: Path) -> None:
     _, stack = toy
     stack.save(1, tmp_path, "base", BASE)

@@ -16,6 +16,7 @@ from kurabe.stats import Cluster, Clusters
 from kurabe.sweeps import GROWING
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
 RESAMPLES = 2000
@@ -103,15 +104,12 @@ class Sampled:
         n = len(examples)
         random = np.random.default_rng(seed)
         weight_SE = random.multinomial(n, [1 / n] * n, size=RESAMPLES).astype(float)
-        every_1E = np.ones((1, n))
         lora, fact = [], []
         for runs in runs_XR:
-            weight_SR = random.multinomial(len(runs), [1 / len(runs)] * len(runs), size=RESAMPLES).astype(float)
-            every_1R = np.ones((1, len(runs)))
-            weights = np.vstack([every_1E, weight_SE]), np.vstack([every_1R, weight_SR])
-            lora.append(stats.ratios(runs, examples, *weights))
-            if prompt:
-                fact.append(stats.ratios([_on(prompt, run) for run in runs], examples, *weights))
+            lora.append(_measured_and_drawn(runs, examples, weight_SE, random))
+            if prompt:  # it is not trained, so that seeds only choose the examples that it is asked about
+                asked = stats.merged([_on(prompt, run) for run in runs])
+                fact.append(_measured_and_drawn([asked], examples, weight_SE, random))
         # Row 0 is what was measured, the others are resamples; one that drew nothing at some x says nothing.
         whole = ~np.isnan(np.stack([*lora, *fact], 1)).any(1)
         self.lora = np.stack(lora, 1)[whole]
@@ -150,6 +148,18 @@ class Sampled:
         return found
 
 
+def _measured_and_drawn(
+    runs: Sequence[Clusters], examples: Sequence[str], weight_SE: NDArray[Any], random: Generator
+) -> NDArray[Any]:
+    """The share over all runs: first as it is, then in each resample."""
+    import numpy as np
+
+    every = stats.merged(runs).values()
+    items = sum(cluster.items for cluster in every)
+    measured = sum(cluster.total for cluster in every) / items if items else np.nan
+    return np.concatenate([[measured], stats.shares(runs, examples, weight_SE, random)])
+
+
 def _crossing(axis: Axis, sampled: Sampled) -> Crossing:
     import numpy as np
 
@@ -166,7 +176,7 @@ def _prediction(
 ) -> Prediction:
     around = sampled.around(x)
     n = _examples(around)
-    value, low, high = _bounds(sampled.at(x), n)
+    value, low, high = _bounds(sampled.at(x).clip(0.0, 1.0), n)
     method: Literal["bootstrap", "none"] = "none" if low is None else "bootstrap"
     predicted = Estimate(value=value, low=low, high=high, n=n, method=method)
     if low is not None:  # at an end of the scale no resample differs
@@ -186,6 +196,5 @@ def _bounds(values: Any, n: int) -> tuple[float, float | None, float | None]:
 
     if n < stats.MIN_FOR_INTERVAL:
         return float(values[0]), None, None
-    tail = (1 - stats.level(n)) / 2
-    low, high = np.quantile(values[1:], [tail, 1 - tail], method="nearest")
+    low, high = np.quantile(values[1:], stats.TAILS, method="nearest")
     return float(values[0]), float(low), float(high)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from kurabe.errors import MissingError
@@ -282,9 +282,8 @@ class AdapterStack:
         for name, (a, b) in self._read(slot).items():
             tensors[f"{_PEFT_PREFIX}{name}.lora_A.weight"] = a.contiguous().cpu()
             tensors[f"{_PEFT_PREFIX}{name}.lora_B.weight"] = b.t().contiguous().cpu()
-        save_file(
-            tensors, folder / "adapter_model.safetensors", metadata={"format": "pt", "kurabe.base_sha256": base_sha256}
-        )
+        written = save(tensors, metadata={"format": "pt", "kurabe.base_sha256": base_sha256})
+        (folder / "adapter_model.safetensors").write_bytes(_in_fixed_order(written))
         own = self.slots[slot]
         config = {
             "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base, "inference_mode": True,
@@ -319,6 +318,17 @@ class AdapterStack:
             self.slots[index] = self.slots[index]._replace(alpha=alpha, scale=scale, dropout=0.0)
         self._flat_KP[index] = 0
         self._write(index, pairs)
+
+
+def _in_fixed_order(safetensors: bytes) -> bytes:
+    """The same file with a sorted header. safetensors writes metadata in the order of a hash table, which differs from
+    call to call, so that equal adapters would have different hashes. A header is JSON after its length in 8 bytes,
+    filled up with spaces to a multiple of 8."""
+    end = 8 + int.from_bytes(safetensors[:8], "little")
+    text = json.dumps(json.loads(safetensors[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    header = text.encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + safetensors[end:]
 
 
 def _read_adapter(folder: Path, base_sha256: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

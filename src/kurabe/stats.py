@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from kurabe.schema import Estimate
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+TAILS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
 POWER = 0.80  # the chance of showing a true difference of the smallest detectable size
 RESAMPLES = 4000
 MIN_FOR_INTERVAL = 5  # with fewer examples there are too few distinct resamples for an interval to mean anything
@@ -47,18 +49,23 @@ def share(clusters: Clusters, seed: int = 0) -> Estimate:
 
 
 def pooled(runs: Sequence[Clusters], seed: int = 0) -> Estimate:
-    """The same share over several trials that differ in their seed: the interval resamples examples and trials.
+    """The same share over several trials that differ in their seed: the interval rests on examples and on trials.
 
-    More trials are no more examples: with one trial this is `share`, and where no trial differs its interval, too.
+    More trials are no more examples: with one trial this is `share`, which leaves out the luck of training, and where
+    no trial differs it is `share`'s interval, too.
     """
+    import numpy
+
     items = merged(runs)
     estimate = share(items, seed)
     if len(runs) == 1 or estimate.low is None or estimate.high is None:
         return estimate
-    low, high = _bootstrap_of_runs(runs, [example for example, c in items.items() if c.items], seed)
+    examples, random = [example for example, c in items.items() if c.items], numpy.random.default_rng(seed)
+    weight_SE = random.multinomial(len(examples), [1 / len(examples)] * len(examples), size=RESAMPLES)
+    low, high = numpy.nanquantile(shares(runs, examples, weight_SE, random), TAILS).clip(0.0, 1.0)
     if estimate.low <= low and high <= estimate.high:
         return estimate
-    bounds = {"low": min(estimate.low, low), "high": max(estimate.high, high)}
+    bounds = {"low": min(estimate.low, float(low)), "high": max(estimate.high, float(high))}
     return estimate.model_copy(update=bounds | {"method": "bootstrap"})
 
 
@@ -133,8 +140,14 @@ def level(n: int) -> float:
     """
     from scipy import stats
 
-    widened = math.sqrt(n / (n - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-    return float(1 - 2 * stats.norm.cdf(-widened))
+    return float(1 - 2 * stats.norm.cdf(-Z * widening(n)))
+
+
+def widening(n: int) -> float:
+    """How much further than their plain percentiles n resampled examples have to reach; of one, nothing is known."""
+    from scipy import stats
+
+    return float(math.sqrt(n / (n - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) / Z) if n > 1 else 1.0
 
 
 def roomy(estimate: Estimate, ratios: list[float], span: tuple[float, float]) -> tuple[float, float]:
@@ -214,29 +227,43 @@ def _bootstrap(clusters: list[Cluster], seed: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _bootstrap_of_runs(runs: Sequence[Clusters], examples: Sequence[str], seed: int) -> tuple[float, float]:
-    """Percentile interval over examples and runs, both drawn anew in each resample."""
-    import numpy
-
-    n, random = len(examples), numpy.random.default_rng(seed)
-    weight_SE = random.multinomial(n, [1 / n] * n, size=RESAMPLES)
-    weight_SR = random.multinomial(len(runs), [1 / len(runs)] * len(runs), size=RESAMPLES)
-    tail = (1 - level(n)) / 2
-    low, high = numpy.nanquantile(ratios(runs, examples, weight_SE, weight_SR), [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def ratios(
-    runs: Sequence[Clusters], examples: Sequence[str], weight_SE: NDArray[Any], weight_SR: NDArray[Any]
+def shares(
+    runs: Sequence[Clusters], examples: Sequence[str], weight_SE: NDArray[Any], random: Generator
 ) -> NDArray[Any]:
-    """sum(total) / sum(items) in each of S resamples, which draw example E and run R so many times; NaN where nothing
-    was drawn that has items."""
+    """The share over all runs in each of S resamples, which draw example E so many times; NaN where nothing was drawn
+    that has items. Not cut at 0 and 1. TAILS of them are the bounds of a 95 % interval.
+
+    Two terms, each as wide as Student's interval for its own number: the resampled share, its distance from the whole
+    stretched by `widening`; and t(R - 1) x standard error of the R runs' shares, because two or three seeds are too
+    few to be resampled (their resamples spread by (R - 1) / R of the variance, and have no tails). Adding both terms up
+    is Fisher's solution of the Behrens-Fisher problem, which covers at least what it promises (Robinson, The Annals of
+    Statistics 4(5), 1976). What examples and seeds do together is in the second term.
+    """
     import numpy
 
-    nothing = Cluster(0, 0)
-    total_RE = numpy.array([[run.get(example, nothing).total for example in examples] for run in runs], float)
-    items_RE = numpy.array([[run.get(example, nothing).items for example in examples] for run in runs], float)
-    total_S, items_S = (((weight_SE @ counts_RE.T) * weight_SR).sum(1) for counts_RE in (total_RE, items_RE))
-    ratio_S: NDArray[Any] = numpy.full_like(total_S, numpy.nan)
-    numpy.divide(total_S, items_S, out=ratio_S, where=items_S > 0)
-    return ratio_S
+    items = merged(runs)
+    total_E, items_E = numpy.array([items.get(example, Cluster(0, 0)) for example in examples], float).T
+    total_S, items_S = weight_SE @ total_E, weight_SE @ items_E
+    share_S: NDArray[Any] = numpy.full_like(total_S, numpy.nan)
+    numpy.divide(total_S, items_S, out=share_S, where=items_S > 0)
+    if items_E.any():
+        whole = total_E.sum() / items_E.sum()
+        share_S = whole + widening(int((items_E > 0).sum())) * (share_S - whole)
+    share_S += _luck(runs, len(share_S), random)
+    return share_S
+
+
+def _luck(runs: Sequence[Clusters], size: int, random: Generator) -> NDArray[Any]:
+    """What other seeds could have changed: Student's t times the standard error of the runs' mean share."""
+    import numpy
+
+    kept = [cluster for cluster in map(_summed, runs) if cluster.items]
+    if len(kept) < 2:
+        return numpy.zeros(size)
+    error = float(numpy.std(_ratios(kept), ddof=1)) / math.sqrt(len(kept))
+    luck_S: NDArray[Any] = error * random.standard_t(len(kept) - 1, size)
+    return luck_S
+
+
+def _summed(run: Clusters) -> Cluster:
+    return Cluster(sum(c.total for c in run.values()), sum(c.items for c in run.values()))
