@@ -30,14 +30,21 @@ def command(
     name: Annotated[str | None, typer.Option(help="cli.ship.name")] = None,
     match: Annotated[Literal["exact", "peer"], typer.Option(help="cli.ship.match")] = "exact",
     form: Annotated[Literal["gguf", "safetensors"], typer.Option("--as", help="cli.ship.as")] = "gguf",
+    verify: Annotated[Path | None, typer.Option(help="cli.ship.verify")] = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
+    from kurabe import texts
+    from kurabe.cli.proof import check_file, prove_all, show_proof
     from kurabe.export.plan import make_plan
     from kurabe.export.publish import publish, publish_folder
 
-    shipped, default_out, default_name = _what(run, arm, base, adapter, runs)
-    out, name = out or default_out, name or default_name
+    folder, shipped = _what(run, arm, base, adapter, runs)
+    if verify is not None:
+        show_proof(screen, check_file(screen, folder, shipped, verify))
+        return
+    out = out or (folder / "export" if folder else Path(f"{shipped.base.resolve().name}-shipped"))
+    name = name or (f"{folder.name}-{shipped.arm.replace('+', '-')}" if folder else shipped.base.resolve().name)
     wanted = [part.strip().upper() for part in formats.split(",") if part.strip()]
     plan = make_plan(shipped.base, shipped.adapter, wanted, name, match)
     _show_plan(screen, plan, shipped)
@@ -55,18 +62,22 @@ def command(
         return
     with _progress(screen) as tell:
         records = publish(plan, out, tell, system=shipped.system)
+    if not screen.json:
+        for record in records:
+            screen.show_to_copy(screen.t("cli.ship.file"), str(out / record.file))
+            screen.show_to_copy("", f"{texts.size(record.size)}, sha256 {record.sha256}")
+    parity = prove_all(screen, folder, shipped, records, out) if folder else None
     if screen.json:
-        screen.data({"version": 1, "files": [record.model_dump(mode="json") for record in records]})
-        return
-    for record in records:
-        screen.show_to_copy(screen.t("cli.ship.file"), str(out / record.file))
-        screen.show_to_copy("", screen.t("cli.ship.file_is", size=record.size / 1e6, sha256=record.sha256))
+        files = [record.model_dump(mode="json") for record in records]
+        screen.data({"version": 1, "files": files, "parity": parity and parity.model_dump(mode="json")})
+    if parity:
+        show_proof(screen, parity)
 
 
 def _what(
     run: str | None, arm: str | None, base: Path | None, adapter: Path | None, runs: Path
-) -> "tuple[Winner, Path, str]":
-    """What to ship, where it goes and what it is called, unless flags say otherwise."""
+) -> "tuple[Path | None, Winner]":
+    """The run's folder, None without a run, and what is shipped."""
     from kurabe.cli.find import find_run
     from kurabe.errors import SettingsError
     from kurabe.export.winner import Winner, winner
@@ -77,18 +88,19 @@ def _what(
             fix="kurabe ship RUN, or kurabe ship --base FOLDER --adapter FOLDER --out FOLDER",
         )
     if base is not None:
-        return Winner("", base, adapter, "", 0), Path(f"{base.resolve().name}-shipped"), base.resolve().name
+        return None, Winner("", base, adapter, "", 0)
     if adapter is not None:
         raise SettingsError(
             "A run brings its own adapter.", fix=f"kurabe ship {run}, or --base FOLDER --adapter FOLDER"
         )
     assert run is not None
     folder = find_run(run, runs)
-    shipped = winner(folder, arm or "")
-    return shipped, folder / "export", f"{folder.name}-{shipped.arm.replace('+', '-')}"
+    return folder, winner(folder, arm or "")
 
 
 def _show_plan(screen: "Screen", plan: "Plan", shipped: "Winner") -> None:
+    from kurabe import texts
+
     t = screen.t
     if shipped.arm:
         screen.say_beside(t("cli.ship.ships"), t("cli.ship.arm_is", arm=shipped.arm))
@@ -97,7 +109,7 @@ def _show_plan(screen: "Screen", plan: "Plan", shipped: "Winner") -> None:
     for file in plan.files:
         kinds = Counter(entry.kind for entry in file.entries)
         counted = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
-        screen.say_beside(file.format, t("cli.ship.plan_is", size=file.size / 1e6, kinds=counted))
+        screen.say_beside(file.format, f"{texts.size(file.size)}: {counted}")
 
 
 @contextmanager

@@ -5,20 +5,57 @@ Knows no file format: a hop is a backend that answers requests, as every arm's i
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
-from kurabe import planning, scoring, stats
+from kurabe import chat, planning, scoring, stats
 from kurabe.arms import Material
 from kurabe.errors import MissingError
+from kurabe.export.header import read_header
+from kurabe.export.winner import Winner
+from kurabe.llamacpp import FILE_TYPES, GGUFBackend
 from kurabe.model import Backend
 from kurabe.runs import RunFolder
-from kurabe.schema import Answer, Hop, Question, Request, Shipped
+from kurabe.schema import Answer, Hop, Parity, Question, Request, Shipped
 from kurabe.settings import RunSettings
 
 MARGIN = 0.05  # recall that rounding may cost before an export counts as failed
 SAME = 0.99  # share of answers that a file without quantisation must give token by token
 EXACT = {"F32": 1.0, "F16": SAME, "BF16": SAME}
+
+
+def prove(
+    run: Path, shipped: Winner, files: Sequence[tuple[Path, Shipped]], tell: Callable[[str], None] | None = None
+) -> Parity:
+    """Ask every file the run's held-out questions. Raises MissingError where llama.cpp is missing or refuses a file."""
+    folder = RunFolder.open(run)
+    replay = Replay(folder, shipped.arm, shipped.trial)
+    own = chat.load(shipped.base)
+    hops = [replay.first()]
+    for path, record in files:
+        if tell:
+            tell(record.file)
+        with GGUFBackend(path, chat=own, sha256=record.sha256) as backend:
+            hops.append(replay.ask(record, backend))
+    return Parity(run=folder.info().name, arm=shipped.arm, margin=MARGIN, hops=tuple(hops))
+
+
+def store(parity: Parity, out: Path) -> Path:
+    """`parity.json`, replaced as a whole: it can be made again from the run and the files."""
+    path = out / "parity.json"
+    whole = path.with_name(f".{path.name}.{os.getpid()}")
+    whole.write_text(parity.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    os.replace(whole, path)
+    return path
+
+
+def next_larger(parity: Parity) -> str:
+    """The smallest format that held and is larger than one that failed; "" where none did."""
+    failed = max((hop.size for hop in parity.hops if not hop.held), default=0)
+    larger = [hop for hop in parity.hops if hop.held and hop.file and hop.size > failed]
+    return min(larger, key=lambda hop: hop.size).hop if larger else ""
 
 
 class Replay:
@@ -39,8 +76,8 @@ class Replay:
         self._make = planning.request_maker(material, tuple(self._asked.values()), info.max_new_tokens)
 
     def requests(self, hop: str) -> list[Request]:
-        """The arm's questions, addressed to a hop."""
-        return [self._make(answer.key.model_copy(update={"hop": hop})) for answer in self.own]
+        """The arm's questions, addressed to a hop. Its weights are merged, so there is no trial to choose."""
+        return [self._make(answer.key.model_copy(update={"hop": hop, "trial": 0})) for answer in self.own]
 
     def first(self) -> Hop:
         """The adapter itself, as the run measured it."""
@@ -89,3 +126,17 @@ def _held(hop: str, same: int, answers: int, scored: int, lost: float | None) ->
     if scored < answers or lost is None:
         return False
     return lost >= -MARGIN and same >= EXACT.get(hop, 0.0) * answers
+
+
+def cause(hop: Hop) -> str:
+    """Why a hop failed: "unscored", "lost" or "differs"."""
+    if hop.unscored:
+        return "unscored"
+    lost = hop.lost.value if hop.lost else None
+    return "lost" if lost is None or lost < -MARGIN else "differs"
+
+
+def format_of(path: Path) -> str:
+    """The format that a file names itself; "" where it names none that is known."""
+    field = read_header(path).fields.get("general.file_type")
+    return FILE_TYPES.get(field.value, "") if field and isinstance(field.value, int) else ""
