@@ -30,12 +30,15 @@ def command(
     name: Annotated[str | None, typer.Option(help="cli.ship.name")] = None,
     match: Annotated[Literal["exact", "peer"], typer.Option(help="cli.ship.match")] = "exact",
     form: Annotated[Literal["gguf", "safetensors"], typer.Option("--as", help="cli.ship.as")] = "gguf",
+    to: Annotated[str | None, typer.Option(help="cli.ship.to")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="cli.ship.replace")] = False,
     verify: Annotated[Path | None, typer.Option(help="cli.ship.verify")] = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
     from kurabe import texts
     from kurabe.cli.proof import check_file, prove_all, show_proof
+    from kurabe.export.delivery import deliver, open_server, start_command, target
     from kurabe.export.plan import make_plan
     from kurabe.export.publish import publish, publish_folder
 
@@ -60,6 +63,9 @@ def command(
         else:
             screen.show_to_copy(screen.t("cli.ship.file"), str(weights))
         return
+    model = target(to, name) if to else ""
+    if model:
+        open_server().close()  # before the work
     with _progress(screen) as tell:
         records = publish(plan, out, tell, system=shipped.system)
     if not screen.json:
@@ -71,7 +77,12 @@ def command(
         files = [record.model_dump(mode="json") for record in records]
         screen.data({"version": 1, "files": files, "parity": parity and parity.model_dump(mode="json")})
     if parity:
-        show_proof(screen, parity)
+        show_proof(screen, parity)  # a failed proof ends here: such a file is not delivered
+    if model:
+        with open_server() as server:
+            fresh = deliver(server, model, out / records[-1].file, shipped.system, replace=replace, tell=screen.say)
+        screen.say(screen.t("cli.ship.delivered" if fresh else "cli.ship.there", model=model))
+        screen.say(start_command(model))
 
 
 def _what(

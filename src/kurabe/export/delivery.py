@@ -1,0 +1,57 @@
+"""An exported file into Ollama, under a name, with the message it was measured under.
+
+Knows no conversion: the server is asked before it begins, so that an hour's work does not end at a closed door.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from kurabe.errors import MissingError, SettingsError
+from kurabe.export.ollama import EMBEDDED_TEMPLATE, Model, Ollama, full_name
+from kurabe.schema import Message
+
+
+def target(text: str, default: str) -> str:
+    """The model's name in `ollama` or `ollama:NAME`. Raises SettingsError for another place or a bad name."""
+    place, _, name = text.partition(":")
+    if place != "ollama":
+        raise SettingsError(f"There is no place {place!r} to ship to.", fix="--to ollama, or --to ollama:NAME")
+    return full_name(name or re.sub(r"[^a-z0-9._-]", "-", default.lower()))
+
+
+def open_server(host: str | None = None) -> Ollama:
+    """The server that OLLAMA_HOST names. Raises MissingError where it is down, or takes no template from a file.
+
+    Before 0.30 Ollama compares a file's chat template with those it knows and takes the nearest: a wrong one answers
+    gibberish, so such servers are refused instead of hoped for.
+    """
+    server = Ollama(host)
+    if server.version < EMBEDDED_TEMPLATE:
+        version = ".".join(map(str, server.version))
+        server.close()
+        raise MissingError(
+            f"This Ollama is too old to take the chat template from the file: {version}.", where=server.url,
+            why="It would guess one by likeness, and a wrong template answers gibberish.",
+            fix="Install Ollama 0.30 or newer, or use the GGUF file with kurabe chat or llama.cpp.",
+        )  # fmt: skip
+    return server
+
+
+def deliver(
+    server: Ollama, name: str, file: Path, system: str, *, replace: bool, tell: Callable[[str], None] | None = None
+) -> bool:
+    """Create the model; False where the server has exactly this one already. Another one of that name is not
+    overwritten without `replace`."""
+    words = (Message(role="system", content=system),) if system else ()
+    model = Model(file=file, conversation=words, parameters={"temperature": 0})
+    return server.create(name, model, replace=replace, progress=tell)
+
+
+def start_command(name: str) -> str:
+    """What a person types next."""
+    host = os.environ.get("OLLAMA_HOST")
+    return f"{f'OLLAMA_HOST={host} ' if host else ''}ollama run {name}"
