@@ -18,12 +18,14 @@ import random_gguf
 
 from kurabe import backends, dataset
 from kurabe.cli import COMMANDS, main
+from kurabe.export.winner import Winner
 from kurabe.fake import FakeBackend, rehearsal
 from kurabe.runs import RunFolder
 from kurabe.settings import RunSettings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+GOLDEN = ROOT / "tests" / "data" / "golden"
 PAGES = [
     ROOT / "README.md",
     ROOT / "README.ja.md",
@@ -35,6 +37,7 @@ TWINS = [
     (ROOT / "README.md", ROOT / "README.ja.md"),
     (DOCS / "guide.md", DOCS / "guide.ja.md"),
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
+    (DOCS / "ship.md", DOCS / "ship.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
 ]
 
@@ -105,6 +108,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a reader of the README has it: the examples, a prompt, a run that is finished."""
     place = tmp_path_factory.mktemp("reader")
     shutil.copytree(ROOT / "examples", place / "examples")
+    for name, folder in (("TinyLlama-1.1B-Chat-v1.0", "base"), ("my-adapter", "adapter")):
+        shutil.copytree(GOLDEN / folder, place / name)
     random_gguf.write(place / "shop-Q4_K_M.gguf")
     (place / "Modelfile").write_text("FROM ./shop-Q4_K_M.gguf\nPARAMETER num_predict 4\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
@@ -125,6 +130,10 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     monkeypatch.setattr("webbrowser.open", lambda url: None)
     monkeypatch.setattr("kurabe.cli.measure.write_report", lambda results, path, language: path)
     monkeypatch.setattr("kurabe.report.page.page", lambda results, t: "<!doctype html>")
+    # A scripted model has no weights to ship, and llama.cpp would find that the files answer otherwise.
+    shipped = Winner("lora", GOLDEN / "base", GOLDEN / "adapter", "You are kind.", 1)
+    monkeypatch.setattr("kurabe.export.winner.winner", lambda run, arm: shipped)
+    monkeypatch.setattr("kurabe.cli.proof.find_spec", lambda name: None)
     allowed = {0, 6, 7} if "--gate" in words else {0, 4} if words[0] == "doctor" else {0}
     with contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as end:
         main(list(words))
