@@ -154,3 +154,8 @@ def test_a_file_that_is_no_text_or_too_long_is_refused(tmp_path: Path) -> None:
     for name in ("binary", "long", "absent"):
         with pytest.raises(UserError):
             read_file(tmp_path / name)
+
+
+def test_a_value_that_begins_with_a_quote_reads_back() -> None:
+    for value in ('"a', '"', '""', '"a" b', '"a"', 'a"'):
+        assert parse(write([Command("FROM", value)])).last("FROM") == value
