@@ -255,3 +255,10 @@ def test_the_worst_files_that_the_limits_let_in_stay_small(make: Callable[[], by
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert min(times) < SECONDS and peak < MEGABYTES * 1024 * 1024
+
+
+def test_the_strings_of_all_arrays_together_are_limited(tmp_path: Path) -> None:
+    half = field("a", 9, struct.pack("<IQ", 8, 600_000) + bytes(4_800_000))
+    with pytest.raises(UserError, match="refused") as refused:
+        read_header(saved(tmp_path, gguf([half, half.replace(b"a", b"b", 1)], [])))
+    assert "number of elements of b" in refused.value.why
