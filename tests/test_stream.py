@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from kurabe.errors import MissingError
 from kurabe.export import stream
@@ -53,9 +55,20 @@ def test_several_formats_in_one_reading_equal_each_alone(tmp_path: Path) -> None
     assert hashes == alone
 
 
+def test_processes_write_what_threads_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of("exact-Q4_K_M")
+    (threads,) = stream.write(plan, tmp_path, threads=2)
+    monkeypatch.setattr(stream, "LARGE", 0)
+    (processes,) = stream.write(plan, tmp_path, threads=2)
+    assert threads.sha256 == processes.sha256
+
+
 def test_a_weight_that_is_no_number_stops_the_export(tmp_path: Path) -> None:
-    plan = plan_of("exact-F16")
-    name, delta = next(iter(plan.adapter.deltas.items()))
-    plan.adapter.deltas[name] = delta._replace(b=np.full_like(delta.b, np.nan))
+    shutil.copytree(GOLDEN / "adapter", tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    next(iter(tensors.values()))[0, 0] = np.nan
+    save_file(tensors, path)
+    plan = make_plan(GOLDEN / "base", tmp_path / "adapter", ["F16"], "golden")
     with pytest.raises(MissingError, match="no finite number"):
         stream.write(plan, tmp_path)

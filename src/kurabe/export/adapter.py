@@ -26,10 +26,10 @@ _UNKNOWN = (
 
 
 class Delta(NamedTuple):
-    """One layer's A [r, in], B [out, r] and scale."""
+    """One layer's A [r, in], B [out, r] and scale. Both stay in their file until rows are asked for."""
 
-    a: Rows
-    b: Rows
+    a: Tensor
+    b: Tensor
     scale: float
 
     def rows(self, start: int, stop: int) -> Rows:
@@ -37,7 +37,7 @@ class Delta(NamedTuple):
 
         In PEFT's order: the product first, then the scale, both in float32.
         """
-        added: Rows = (self.b[start:stop] @ self.a) * np.float32(self.scale)
+        added: Rows = (self.b.read(start, stop) @ self.a.read()) * np.float32(self.scale)
         return added
 
 
@@ -80,7 +80,7 @@ def read_adapter(folder: Path) -> Adapter:
     for layer, pair in sides.items():
         if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[-1]:
             _refuse(folder, f"A and B of {layer} do not fit each other")
-        deltas[f"{layer}.weight"] = Delta(pair["A"].read(), pair["B"].read(), _scale(layer, pair["A"].rows, config))
+        deltas[f"{layer}.weight"] = Delta(pair["A"], pair["B"], _scale(layer, pair["A"].rows, config))
     return Adapter(deltas, replaced)
 
 

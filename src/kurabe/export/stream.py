@@ -8,28 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread, current_thread, local, main_thread
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kurabe import storage
 from kurabe.errors import MissingError
 from kurabe.export import gguf, layout
+from kurabe.export.kquants import LAYOUTS
 from kurabe.export.plan import File, Plan, Source
 from kurabe.export.quants import quantize
 from kurabe.export.weights import Rows, Tensor
 from kurabe.provenance import cores
 
-SLAB = 1 << 20  # weights that one thread works on at a time
+SLAB = 1 << 20  # weights that one worker works on at a time
+LARGE = 50_000_000  # weights from which on starting processes costs less than they save
 Bytes = NDArray[np.uint8]
 Tell = Callable[[int, int], None]  # weights done, weights in all
+_local = local()  # each worker's plan
 
 
 class Written(NamedTuple):
@@ -55,7 +63,7 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
     threads = threads or cores()
     leading = plan.files[0]
     jobs = [job for entry in leading.entries for job in _slabs(plan.sources[entry.name])]
-    with ExitStack() as open_files, ThreadPoolExecutor(threads) as pool:
+    with ExitStack() as open_files, threadpool_limits(1), _pool(plan, threads) as pool:
         outputs = [_Output(open_files.enter_context((stage / file.name).open("wb")), file) for file in plan.files]
         done = 0
         for job, blocks in _in_order(pool, plan, jobs, ahead=2 * threads):
@@ -69,6 +77,34 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
     return [Written(file, digest, seconds) for file, digest in zip(plan.files, digests, strict=True)]
 
 
+def _pool(plan: Plan, workers: int) -> Executor:
+    """Threads where numpy mostly waits for the disk or the model is small; processes for the search of the K types.
+
+    Its many short operations wait for Python's one lock: two threads are no faster than one there, two processes twice.
+    """
+    searched = any(entry.kind in LAYOUTS for file in plan.files for entry in file.entries)
+    if workers > 1 and searched and plan.weights >= LARGE:
+        # Spawned, not forked: the progress bar of the caller is a thread.
+        return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (plan,))
+    return ThreadPoolExecutor(workers, initializer=_begin, initargs=(plan,))
+
+
+def _begin(plan: Plan) -> None:
+    """A worker's start: it keeps the plan. A process of its own leaves Ctrl-C to its parent and ends with it."""
+    _local.plan = plan
+    parent = parent_process()
+    if parent is not None and current_thread() is main_thread():
+        threadpool_limits(1)  # B A is small: BLAS threads of every worker would only wait for each other
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """A killed parent cannot end its workers, and each of them holds the queue open for the others."""
+    wait([sentinel])
+    os._exit(1)
+
+
 def _slabs(source: Source) -> Iterator[_Job]:
     """Row ranges of about SLAB weights; a permutation stays inside a head, so a slab holds whole heads."""
     rows = source.shape[0] if len(source.shape) > 1 else 1
@@ -80,9 +116,7 @@ def _slabs(source: Source) -> Iterator[_Job]:
         yield _Job(source, start, min(rows, start + step))
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, plan: Plan, jobs: Sequence[_Job], ahead: int
-) -> Iterator[tuple[_Job, list[Bytes]]]:
+def _in_order(pool: Executor, plan: Plan, jobs: Sequence[_Job], ahead: int) -> Iterator[tuple[_Job, list[Bytes]]]:
     """The jobs' results in the jobs' order, at most `ahead` of them at a time."""
     running: deque[tuple[_Job, Future[list[Bytes]]]] = deque()
     kinds = [{entry.name: entry.kind for entry in file.entries} for file in plan.files]
@@ -91,7 +125,7 @@ def _in_order(
             if len(running) >= ahead:
                 first, future = running.popleft()
                 yield first, future.result()
-            running.append((job, pool.submit(_convert, plan, job, [kind[job.source.name] for kind in kinds])))
+            running.append((job, pool.submit(_convert, job, [kind[job.source.name] for kind in kinds])))
         while running:
             first, future = running.popleft()
             yield first, future.result()
@@ -100,7 +134,8 @@ def _in_order(
             future.cancel()
 
 
-def _convert(plan: Plan, job: _Job, kinds: Sequence[str]) -> list[Bytes]:
+def _convert(job: _Job, kinds: Sequence[str]) -> list[Bytes]:
+    plan: Plan = _local.plan
     rows = permuted(job.source, merged(plan, job.source, job.start, job.stop))
     if not np.isfinite(rows).all():
         raise MissingError(
