@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import sys
 
-import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
 
-base, adapter, out = sys.argv[1:4]
-model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
-PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(out)
+def main(base: str, adapter: str, out: str) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

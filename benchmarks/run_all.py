@@ -12,7 +12,7 @@ from pathlib import Path
 from measuring import Outcome, hardware, table
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("time_to_verdict.py", "answers.py", "trials.py", "one_lora.py")
+SCRIPTS = ("time_to_verdict.py", "answers.py", "trials.py", "one_lora.py", "ship.py")
 
 
 def main(options: list[str]) -> None:
