@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
-from kurabe import dataset, experiment
+from kurabe import backends, chat, dataset, experiment
+from kurabe.arms import messages
 from kurabe.export.parity import Replay
+from kurabe.export.plan import make_plan
+from kurabe.export.publish import publish
 from kurabe.fake import FakeBackend, rehearsal
+from kurabe.llamacpp import GGUFBackend
+from kurabe.prompts import NEUTRAL
+from kurabe.retention import general_questions
 from kurabe.runs import RunFolder
-from kurabe.schema import Answer, Request, Shipped
+from kurabe.schema import Answer, AnswerKey, Request, Shipped
 from kurabe.settings import RunSettings
 
 ROOT = Path(__file__).parents[1]
@@ -92,3 +98,26 @@ def test_an_answer_that_did_not_come_is_unscored_and_fails_the_hop(folder: RunFo
 
     found = hop(folder, "Q4_K_M", drop)
     assert found.unscored == 1 and not found.held
+
+
+def test_an_exported_file_answers_as_transformers_does(tmp_path: Path) -> None:
+    """The embedded model through a file written here, in llama.cpp: the same tokens, prompt included."""
+    pytest.importorskip("xllamacpp", reason="llama.cpp is not installed: pip install 'kurabe[gguf]'")
+    own = backends.load(RunSettings(threads=1, device="cpu"))
+    folder = Path(own.info.path)
+    questions = [*general_questions("en", 6), *general_questions("ja", 4)]
+    requests = [
+        Request(
+            key=AnswerKey(model="m", trial=0, arm="base", hop="live", probe="general", question=question.id),
+            messages=messages(NEUTRAL["en"], question), max_new_tokens=24,
+        )
+        for question in questions
+    ]  # fmt: skip
+    (record,) = publish(make_plan(folder, None, ["F32"], "tiny"), tmp_path)
+    expected = list(own.answer(requests))
+    assert all(answer.new_tokens > 1 for answer in expected)
+    with GGUFBackend(tmp_path / record.file, chat=chat.load(folder)) as other:
+        for answer, wanted in zip(other.answer(requests), expected, strict=True):
+            assert (answer.token_ids, answer.text, answer.prompt_tokens) == (
+                wanted.token_ids, wanted.text, wanted.prompt_tokens,
+            )  # fmt: skip
