@@ -8,6 +8,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kurabe.errors import MissingError
@@ -98,4 +99,38 @@ def test_a_pickle_a_missing_and_a_broken_config_each_get_a_sentence(tmp_path: Pa
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}), encoding="utf-8")
     (tmp_path / "adapter_model.bin").write_bytes(b"\x80")
     with pytest.raises(MissingError, match="pickle"):
+        read_adapter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lora_alpha": None}, {"lora_alpha": "6"}, {"lora_alpha": [6]}, {"lora_alpha": 10**400},
+        {"lora_alpha": float("nan")}, {"alpha_pattern": {"(": 3}}, {"alpha_pattern": ["q_proj"]},
+        {"alpha_pattern": {"q_proj": None}}, {"modules_to_save": 3},
+    ],
+)  # fmt: skip
+def test_settings_of_a_wrong_form_are_a_damaged_file(change: dict[str, Any], tmp_path: Path) -> None:
+    trained({}, tmp_path)
+    path = tmp_path / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(config | change), encoding="utf-8")
+    with pytest.raises(MissingError, match="cannot be used"):
+        read_adapter(tmp_path)
+    del config["lora_alpha"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(MissingError, match="cannot be used") as refused:
+        read_adapter(tmp_path)
+    assert "lora_alpha" in refused.value.why
+
+
+@pytest.mark.parametrize("shape", [(), (0, 32)])
+def test_an_adapter_of_no_rank_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    trained({}, tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    weights = load_file(path)
+    first = next(name for name in weights if name.endswith("lora_A.weight"))
+    other = first.replace("lora_A", "lora_B")
+    save_file(weights | {first: np.zeros(shape, np.float32), other: weights[other][:, :0].copy()}, path)
+    with pytest.raises(MissingError, match="cannot be merged"):
         read_adapter(tmp_path)

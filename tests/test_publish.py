@@ -136,3 +136,40 @@ def test_the_record_names_base_and_adapter(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "golden-Q8_0.json").read_text(encoding="utf-8"))
     assert stored["adapter_sha256"] == storage.sha256(GOLDEN / "adapter" / "adapter_model.safetensors")
     assert stored["base_sha256"] == record.base_sha256 and len(record.base_sha256) == 64
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a\\b", "a\nb", ".hidden", "-flag", "C:x", "n" * 201])
+def test_a_name_that_leaves_the_folder_or_no_system_takes_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be named"):
+        make_plan(GOLDEN / "base", None, ["Q8_0"], name)
+
+
+def test_a_name_in_any_script_is_taken(tmp_path: Path) -> None:
+    [record] = publish(make_plan(GOLDEN / "base", None, ["Q8_0"], "お店 1"), tmp_path)
+    assert (tmp_path / record.file).is_file()
+
+
+def test_the_same_weights_under_another_message_are_another_export(tmp_path: Path) -> None:
+    publish(plan(), tmp_path, system="one")
+    with pytest.raises(SettingsError, match="nothing is overwritten"):
+        publish(plan(), tmp_path, system="two")
+    recipe = tmp_path / "golden-Q8_0.Modelfile"
+    recipe.write_text("FROM ./golden-Q8_0.gguf\n", encoding="utf-8")
+    publish(plan(), tmp_path, system="one")  # an edited Modelfile is the user's
+    assert recipe.read_text(encoding="utf-8") == "FROM ./golden-Q8_0.gguf\n"
+
+
+def test_a_file_without_its_record_is_another_file(tmp_path: Path) -> None:
+    publish(plan(), tmp_path)
+    (tmp_path / "golden-Q8_0.json").unlink()
+    with pytest.raises(SettingsError, match="nothing is overwritten"):
+        publish(plan(), tmp_path)
+
+
+def test_a_folder_that_takes_no_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(storage, "FolderLock", refuse)
+    with pytest.raises(MissingError, match="cannot be written"):
+        publish(plan(), tmp_path)

@@ -47,10 +47,15 @@ def check_file(screen: Screen, run: Path | None, shipped: Winner, file: Path) ->
     return parity.prove(run, shipped, [(file, record)])
 
 
-def show_proof(screen: Screen, found: Parity) -> None:
-    """The table of the hops; exits with the code of a missed gate where one of them failed."""
+def show_proof(screen: Screen, found: Parity, *, alone: bool = False) -> None:
+    """The table of the hops; with --json the data, where the proof `alone` is the answer.
+
+    Exits with the code of a missed gate where one of them failed.
+    """
     t = screen.t
     failed = [hop for hop in found.hops if not hop.held]
+    if screen.json and alone:
+        screen.data(found)
     if not screen.json:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in COLUMNS:

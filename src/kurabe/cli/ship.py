@@ -40,15 +40,17 @@ def command(
     from kurabe.cli.proof import check_file, prove_all, show_proof
     from kurabe.export.delivery import deliver, open_server, start_command, target
     from kurabe.export.plan import make_plan
-    from kurabe.export.publish import publish, publish_folder
+    from kurabe.export.publish import publish
 
+    _check_pairs(to=to, safetensors=form == "safetensors", verify=verify, replace=replace, plan_only=plan_only)
     folder, shipped = _what(run, arm, base, adapter, runs)
     if verify is not None:
-        show_proof(screen, check_file(screen, folder, shipped, verify))
+        show_proof(screen, check_file(screen, folder, shipped, verify), alone=True)
         return
     out = out or (folder / "export" if folder else Path(f"{shipped.base.resolve().name}-shipped"))
     name = name or (f"{folder.name}-{shipped.arm.replace('+', '-')}" if folder else shipped.base.resolve().name)
     wanted = [part.strip().upper() for part in formats.split(",") if part.strip()]
+    model = target(to, name) if to else ""
     plan = make_plan(shipped.base, shipped.adapter, wanted, name, match)
     _show_plan(screen, plan, shipped)
     if plan_only:
@@ -56,14 +58,8 @@ def command(
             screen.data({"version": 1, "files": [{"file": f.name, "size": f.size} for f in plan.files]})
         return
     if form == "safetensors":
-        with _progress(screen) as tell:
-            weights = publish_folder(plan, out, tell)
-        if screen.json:
-            screen.data({"version": 1, "folder": str(out)})
-        else:
-            screen.show_to_copy(screen.t("cli.ship.file"), str(weights))
+        _publish_folder(screen, plan, out)
         return
-    model = target(to, name) if to else ""
     if model:
         open_server().close()  # before the work
     with _progress(screen) as tell:
@@ -73,9 +69,11 @@ def command(
             screen.show_to_copy(screen.t("cli.ship.file"), str(out / record.file))
             screen.show_to_copy("", f"{texts.size(record.size)}, sha256 {record.sha256}")
     parity = prove_all(screen, folder, shipped, records, out) if folder else None
-    if screen.json:
-        files = [record.model_dump(mode="json") for record in records]
-        screen.data({"version": 1, "files": files, "parity": parity and parity.model_dump(mode="json")})
+    files = [record.model_dump(mode="json") for record in records]
+    found = {"version": 1, "files": files, "parity": parity and parity.model_dump(mode="json")}
+    failed = parity is not None and not all(hop.held for hop in parity.hops)
+    if screen.json and (failed or not model):  # a delivery may still end in an error, which is the one document then
+        screen.data(found)
     if parity:
         show_proof(screen, parity)  # a failed proof ends here: such a file is not delivered
     if model:
@@ -83,6 +81,37 @@ def command(
             fresh = deliver(server, model, out / records[-1].file, shipped.system, replace=replace, tell=screen.say)
         screen.say(screen.t("cli.ship.delivered" if fresh else "cli.ship.there", model=model))
         screen.say(start_command(model))
+        if screen.json:
+            screen.data(found)
+
+
+def _publish_folder(screen: "Screen", plan: "Plan", out: Path) -> None:
+    from kurabe.export.publish import publish_folder
+
+    with _progress(screen) as tell:
+        weights = publish_folder(plan, out, tell)
+    if screen.json:
+        screen.data({"version": 1, "folder": str(out)})
+    else:
+        screen.show_to_copy(screen.t("cli.ship.file"), str(weights))
+
+
+def _check_pairs(*, to: str | None, safetensors: bool, verify: Path | None, replace: bool, plan_only: bool) -> None:
+    """Options that exclude each other: none is left out in silence."""
+    from kurabe.errors import SettingsError
+
+    pairs = {
+        ("--verify", "--to"): verify is not None and to is not None,
+        ("--verify", "--as safetensors"): verify is not None and safetensors,
+        ("--verify", "--plan"): verify is not None and plan_only,
+        ("--as safetensors", "--to"): safetensors and to is not None,
+        ("--as safetensors", "--plan"): safetensors and plan_only,
+    }
+    for (one, other), given in pairs.items():
+        if given:
+            raise SettingsError(f"{one} and {other} exclude each other.", fix=f"Leave out {one} or {other}.")
+    if replace and to is None:
+        raise SettingsError("--replace is for a model in Ollama.", fix="Give --to ollama, or leave out --replace.")
 
 
 def _what(
@@ -99,6 +128,8 @@ def _what(
             fix="kurabe ship RUN, or kurabe ship --base FOLDER --adapter FOLDER --out FOLDER",
         )
     if base is not None:
+        if arm is not None:
+            raise SettingsError("A base has no arms.", fix="Leave out --arm, or give a run.")
         return None, Winner("", base, adapter, "", 0)
     if adapter is not None:
         raise SettingsError(

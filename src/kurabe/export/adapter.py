@@ -65,6 +65,7 @@ def read_adapter(folder: Path) -> Adapter:
             f"The adapter has no adapter_model.safetensors{old}.", where=str(folder),
             fix="Save it again with a current PEFT: it writes safetensors.",
         )  # fmt: skip
+    _check_forms(config, folder / "adapter_config.json")
     sides: dict[str, dict[str, Tensor]] = {}
     replaced: dict[str, Tensor] = {}
     for name, tensor in tensors([path]).items():
@@ -78,7 +79,7 @@ def read_adapter(folder: Path) -> Adapter:
             _refuse(folder, f"it holds {name}, which no plain LoRA has")
     deltas = {}
     for layer, pair in sides.items():
-        if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[-1]:
+        if set(pair) != {"A", "B"} or not _fits(pair["A"].shape, pair["B"].shape):
             _refuse(folder, f"A and B of {layer} do not fit each other")
         deltas[f"{layer}.weight"] = Delta(pair["A"], pair["B"], _scale(layer, pair["A"].rows, config))
     return Adapter(deltas, replaced)
@@ -107,6 +108,33 @@ def _config(folder: Path) -> dict[str, Any]:
     if config.get("fan_in_fan_out"):
         _refuse(folder, "its weights are transposed (fan_in_fan_out)")
     return config
+
+
+def _check_forms(config: dict[str, Any], path: Path) -> None:
+    """What is used below has the form that PEFT writes: anything else is a damaged file, not a bug."""
+    try:
+        alphas = config.get("alpha_pattern") or {}
+        for pattern in alphas:
+            re.compile(pattern)
+        if not all(math.isfinite(alpha) for alpha in (config["lora_alpha"], *alphas.values())):
+            raise ValueError("an alpha is no finite number")
+        saved = config.get("modules_to_save") or []
+        if not isinstance(saved, list) or not all(isinstance(name, str) for name in saved):
+            raise ValueError("modules_to_save is no list of names")
+    except KeyError:
+        why = "lora_alpha is missing"
+    except (AttributeError, TypeError, ValueError, OverflowError, re.error) as error:
+        why = str(error)
+    else:
+        return
+    raise MissingError(
+        "adapter_config.json cannot be used.", where=str(path), why=why, fix="Copy or save the adapter again."
+    )
+
+
+def _fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """A [r, in] and B [out, r] with at least one rank."""
+    return len(a) == len(b) == 2 and a[0] == b[1] > 0
 
 
 def _saved(name: str, config: dict[str, Any]) -> bool:

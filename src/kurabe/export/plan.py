@@ -20,6 +20,7 @@ from kurabe.export.weights import Rows, Tensor, tensors
 from kurabe.storage import sha256
 
 Match = Literal["exact", "peer"]
+NAME_LIMIT = 200  # bytes; file systems take 255, and a format and an ending follow
 
 
 class Source(NamedTuple):
@@ -73,6 +74,7 @@ def make_plan(
             f"There is no format {unknown[0]!r}." if unknown else "No format is named.",
             fix=f"Formats: {', '.join(layout.FORMATS)}",
         )
+    name = name and check_name(name)
     weights = hub.verify(base)
     found = tensors(weights.files)
     added = read_adapter(adapter) if adapter else EMPTY
@@ -95,6 +97,18 @@ def make_plan(
     return Plan(
         weights, added, digest, {source.name: source for source in sources.values()}, tuple(files), match, dtype
     )
+
+
+def check_name(name: str) -> str:
+    """The name, if files can be called so in every folder and on every system. Raises SettingsError."""
+    if not name.isprintable() or set(name) & set('/\\:*?"<>|') or name[0] in ". -" or len(name.encode()) > NAME_LIMIT:
+        raise SettingsError(
+            f"Files cannot be named {name!r}.",
+            why=f"A name begins with no dot, blank or hyphen, has none of / \\ : * ? \" < > | and no unprintable "
+            f"character, and at most {NAME_LIMIT} bytes.",
+            fix="Choose another name with --name, and the folder with --out.",
+        )  # fmt: skip
+    return name
 
 
 def _sources(weights: hub.Weights, found: dict[str, Tensor], added: Adapter, shape: layout.Shape) -> dict[str, Source]:

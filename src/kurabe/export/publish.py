@@ -5,6 +5,7 @@ Knows no weight: the stream writes, the manifest decides what exists.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ def publish(
     """
     modelfiles = {file.name: modelfile_of(file, system) for file in plan.files}  # what it cannot say is refused first
     with _held(out):
-        there = {file.name: found for file in plan.files if (found := _there(plan, file, out))}
+        there = {file.name: found for file in plan.files if (found := _there(plan, file, out, modelfiles[file.name]))}
         todo = plan._replace(files=tuple(file for file in plan.files if file.name not in there))
         if todo.files:
             _check_space(sum(file.size for file in todo.files), out)
@@ -37,7 +38,7 @@ def publish(
                     record = _record(plan, written)
                     path = stage / _record_name(written.file)
                     path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-                    (stage / modelfile_name(written.file)).write_text(modelfiles[written.file.name], encoding="utf-8")
+                    (stage / modelfile_name(written.file)).write_bytes(modelfiles[written.file.name].encode())
                     there[written.file.name] = record
                     known[written.file.name] = written.sha256
                 storage.commit(out, stage, known)
@@ -61,12 +62,12 @@ def _held(out: Path) -> Iterator[None]:
     """The folder, made and locked, without what a killed export left."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        lock = storage.FolderLock(out)
     except OSError as error:
         raise MissingError(
             "The folder cannot be written.", where=str(out), why=error.strerror or str(error),
             fix="Choose another place with --out.",
         ) from None  # fmt: skip
-    lock = storage.FolderLock(out)
     try:
         storage.sweep(out)
         yield
@@ -74,16 +75,20 @@ def _held(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _there(plan: Plan, file: File, out: Path) -> Shipped | None:
-    """The record of a file that is published already and of the same origin."""
+def _there(plan: Plan, file: File, out: Path, recipe: str) -> Shipped | None:
+    """The record of a file that is published already, of the same origin and with the same Modelfile."""
     path = out / file.name
-    listed = storage.read_manifest(out).get(file.name)
+    manifest = storage.read_manifest(out)
+    listed = manifest.get(file.name)
     if listed is None and not path.exists():
         return None
-    if listed is not None and storage.is_intact(out, file.name, listed):
+    named = (file.name, _record_name(file))
+    if all(name in manifest and storage.is_intact(out, name, manifest[name]) for name in named):
         record = Shipped.model_validate_json((out / _record_name(file)).read_bytes())
         origin = (plan.base.sha256, plan.adapter_sha256, plan.match, file.size)
-        if (record.base_sha256, record.adapter_sha256, record.match, record.size) == origin:
+        # Who edited the Modelfile keeps the edit; one that was written for another message is another export.
+        same = manifest.get(modelfile_name(file), {}).get("sha256") == hashlib.sha256(recipe.encode()).hexdigest()
+        if same and (record.base_sha256, record.adapter_sha256, record.match, record.size) == origin:
             return record
     raise _occupied(path)
 
