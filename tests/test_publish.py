@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,3 +174,19 @@ def test_a_folder_that_takes_no_lock_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(storage, "FolderLock", refuse)
     with pytest.raises(MissingError, match="cannot be written"):
         publish(plan(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_hidden_layers": 1}, {"num_hidden_layers": 99}, {"hidden_size": 64}, {"num_attention_heads": 7},
+        {"vocab_size": 10_000}, {"num_key_value_heads": "x"}, {"head_dim": "a"}, {"rms_norm_eps": "x"},
+        {"rope_parameters": [1]}, {"rope_parameters": {"rope_type": "llama3", "factor": "x"}},
+    ],
+)  # fmt: skip
+def test_a_config_that_does_not_fit_the_weights_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    base = Path(shutil.copytree(GOLDEN / "base", tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    (base / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
+    with pytest.raises(MissingError):
+        make_plan(base, None, ["Q8_0"])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kurabe.errors import MissingError
+from kurabe.errors import COPY_AGAIN, MissingError
 from kurabe.export.quants import BLOCKS
 
 FORMATS = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q3_K_M")
@@ -132,3 +132,36 @@ def shape_of(config: Mapping[str, Any], names: Iterable[str]) -> Shape:
     heads = int(config["num_attention_heads"])
     kv_heads = int(config.get("num_key_value_heads") or heads)
     return Shape(int(config["num_hidden_layers"]), heads, kv_heads, "lm_head.weight" not in set(names))
+
+
+def check_shapes(config: Mapping[str, Any], found: Mapping[str, tuple[int, ...]], head_dim: int = 0) -> None:
+    """Every tensor that config.json promises is there in its shape, and no layer beyond. Raises MissingError.
+
+    `head_dim` is what the family assumes where config.json is silent; 0: the hidden size divided by the heads.
+    A file that breaks this would be written in full and refused by llama.cpp, or answer nonsense.
+    """
+    hidden, inner, heads = (config[key] for key in ("hidden_size", "intermediate_size", "num_attention_heads"))
+    size = config.get("head_dim") or head_dim or hidden // heads
+    queries, keys = heads * size, (config.get("num_key_value_heads") or heads) * size
+    parts: dict[str, tuple[int, ...]] = {
+        "self_attn.q_proj": (queries, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
+        "self_attn.o_proj": (hidden, queries), "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden),
+        "mlp.down_proj": (hidden, inner), "input_layernorm": (hidden,), "post_attention_layernorm": (hidden,),
+    }  # fmt: skip
+    rows = config["vocab_size"]
+    expected = {"model.embed_tokens.weight": (rows, hidden), "model.norm.weight": (hidden,)}
+    if "lm_head.weight" in found:
+        expected["lm_head.weight"] = (rows, hidden)
+    layers = config["num_hidden_layers"]
+    beyond = [name for name in found if (layer := _LAYER.fullmatch(name)) and int(layer[1]) >= layers]
+    for i in range(layers):
+        expected.update({f"model.layers.{i}.{part}.weight": shape for part, shape in parts.items()})
+    misfits = beyond + [name for name, shape in expected.items() if found.get(name) != shape]
+    wrong = misfits[0] if misfits else None
+    if wrong is not None:
+        stored = f"is {list(found[wrong])}" if wrong in found else "is missing"
+        raise MissingError(
+            f"The weights do not fit config.json: {wrong} {stored}.",
+            why=f"config.json says {list(expected[wrong])}." if wrong in expected else f"It has {layers} layers.",
+            fix=COPY_AGAIN,
+        )  # fmt: skip

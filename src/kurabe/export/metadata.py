@@ -43,6 +43,9 @@ FAMILIES = {
     "Qwen2ForCausalLM": Family("qwen2", 32768, None, 32),
     "Qwen3ForCausalLM": Family("qwen3", 32768, 128, 32),
 }
+_ROPE_NUMBERS = (
+    "rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings",
+)  # fmt: skip
 _THETA, _EPSILON = 10000.0, 1e-6  # defaults of all four
 
 
@@ -105,6 +108,14 @@ def family_of(config: Mapping[str, Any], folder: Path) -> Family:
     for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"):
         if type(config.get(key)) is not int or config[key] < 1:
             _refuse(where, f"config.json has no usable {key}", COPY_AGAIN)
+    for key in ("num_key_value_heads", "head_dim", "max_position_embeddings"):
+        if config.get(key) is not None and (type(config[key]) is not int or config[key] < 1):
+            _refuse(where, f"config.json has no usable {key}", COPY_AGAIN)
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    numbers = [config.get("rms_norm_eps"), config.get("rope_theta")]
+    numbers += [rope.get(key) for key in _ROPE_NUMBERS] if isinstance(rope, dict) else ["no table"]
+    if not all(number is None or type(number) in (int, float) for number in numbers):
+        _refuse(where, "a setting of positions or norms in config.json is no number", COPY_AGAIN)
     kind = _rope(config).get("rope_type", "default")
     if kind not in ("default", "llama3"):
         _refuse(where, f"its rope scaling is {kind!r}; default and llama3 are known", "Use a model with one of these.")

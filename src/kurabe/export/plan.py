@@ -15,7 +15,7 @@ from kurabe import hub
 from kurabe.errors import MissingError, SettingsError
 from kurabe.export import gguf, layout
 from kurabe.export.adapter import EMPTY, Adapter, read_adapter
-from kurabe.export.metadata import metadata, rope_freqs
+from kurabe.export.metadata import family_of, metadata, rope_freqs
 from kurabe.export.weights import Rows, Tensor, tensors
 from kurabe.storage import sha256
 
@@ -80,6 +80,8 @@ def make_plan(
     added = read_adapter(adapter) if adapter else EMPTY
     _check_fit(adapter, added, found)
     found.update(added.replaced)
+    family = family_of(weights.config, weights.path)
+    layout.check_shapes(weights.config, {own: tensor.shape for own, tensor in found.items()}, family.head_dim or 0)
     shape = layout.shape_of(weights.config, found)
     name = name or weights.path.resolve().name
     sources = _sources(weights, found, added, shape)
