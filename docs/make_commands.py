@@ -31,7 +31,8 @@ def page() -> str:
     for name in COMMANDS:
         parts += [f"## kurabe {name}\n", _block(help_of(name))]
         if rare := hidden_flags(name):
-            parts.append("Rare flags, better kept in a `--settings` file: " + ", ".join(f"`{f}`" for f in rare) + ".\n")
+            kept = ", better kept in a `--settings` file" if "`--settings`" in _listed(name) else ""
+            parts.append(f"Rare flags{kept}: " + ", ".join(f"`{f}`" for f in rare) + ".\n")
     parts += ["## Settings\n", SETTINGS, _fields(settings.RunSettings), "\nUnder `prices`:\n", _fields(settings.Prices)]
     return "\n".join([*parts, "\n## Recipes\n", RECIPES_ARE, recipes_table()]) + "\n"
 
@@ -63,6 +64,10 @@ def help_of(*command: str) -> str:
 def hidden_flags(name: str) -> list[str]:
     """Flags that work and that the help leaves out."""
     return [option for p in load(name, Texts("en")).params if getattr(p, "hidden", False) for option in p.opts]
+
+
+def _listed(name: str) -> str:
+    return " ".join(f"`{option}`" for p in load(name, Texts("en")).params for option in p.opts)
 
 
 def recipes_table() -> str:

@@ -132,7 +132,7 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     monkeypatch.setattr("kurabe.report.page.page", lambda results, t: "<!doctype html>")
     # A scripted model has no weights to ship, and llama.cpp would find that the files answer otherwise.
     shipped = Winner("lora", GOLDEN / "base", GOLDEN / "adapter", "You are kind.", 1)
-    monkeypatch.setattr("kurabe.export.winner.winner", lambda run, arm: shipped)
+    monkeypatch.setattr("kurabe.cli.origin.winner", lambda run, arm: shipped)
     monkeypatch.setattr("kurabe.cli.proof.find_spec", lambda name: None)
     allowed = {0, 6, 7} if "--gate" in words else {0, 4} if words[0] == "doctor" else {0}
     with contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as end:

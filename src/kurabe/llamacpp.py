@@ -24,7 +24,7 @@ import psutil
 
 from kurabe import llamacpp_child
 from kurabe.chat import Chat, Template
-from kurabe.errors import MissingError
+from kurabe.errors import COPY_AGAIN, MissingError
 from kurabe.export.header import Header, read_header
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
 from kurabe.provenance import cores
@@ -74,7 +74,9 @@ class GGUFBackend:
             self._ask("/tokenize", {"content": "a"}, limits.answer)
         except ChildError as error:
             self.close()
-            raise MissingError("llama.cpp cannot run this file.", where=str(path), why=str(error)) from None
+            raise MissingError(
+                "llama.cpp cannot run this file.", where=str(path), why=str(error), fix=COPY_AGAIN
+            ) from None
 
     def __enter__(self) -> GGUFBackend:
         return self
@@ -211,7 +213,7 @@ def _info(header: Header, sha256: str) -> ModelInfo:
         if value is None or value < 1:
             raise MissingError(
                 "The GGUF file does not describe a language model.", where=str(header.path),
-                why=f"The field {family or '?'}.{name} is missing or below 1.",
+                why=f"The field {family or '?'}.{name} is missing or below 1.", fix=COPY_AGAIN,
             )  # fmt: skip
         return value
 

@@ -43,7 +43,10 @@ def command(
     failed = [answer for _, answer in answers if answer.finish == "error"]
     if failed and not screen.json:
         raise MissingError(
-            f"No answer came to {len(failed)} of {len(answers)} questions.", where=str(setup.file), why=failed[0].error
+            f"No answer came to {len(failed)} of {len(answers)} questions.",
+            where=str(setup.file),
+            why=failed[0].error,
+            fix="Ask a shorter question, or try the file in llama.cpp itself.",
         )
     if failed:
         raise typer.Exit(MissingError.exit_code)

@@ -39,7 +39,7 @@ def check_file(screen: Screen, run: Path | None, shipped: Winner, file: Path) ->
     if run is None:
         raise SettingsError("A file is compared with a run's answers.", fix="kurabe ship RUN --verify FILE.gguf")
     if not file.is_file():
-        raise MissingError(f"There is no file {file.name}.", where=str(file))
+        raise MissingError(f"There is no file {file.name}.", where=str(file), fix="Give the path of a GGUF file.")
     record = Shipped(
         file=file.name, format=parity.format_of(file), match="exact", base_sha256="", adapter_sha256="",
         sha256=sha256(file), size=file.stat().st_size, weights=0, kurabe="",

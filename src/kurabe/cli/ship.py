@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kurabe.export.plan import Plan
     from kurabe.export.stream import Tell
     from kurabe.export.winner import Winner
+    from kurabe.schema import Shipped
 
 
 def command(
@@ -25,33 +26,41 @@ def command(
     arm: Annotated[str | None, typer.Option(help="cli.ship.arm")] = None,
     base: Annotated[Path | None, typer.Option(help="cli.ship.base")] = None,
     adapter: Annotated[Path | None, typer.Option(help="cli.ship.adapter")] = None,
+    from_gguf: Annotated[Path | None, typer.Option("--from-gguf", help="cli.ship.from_gguf")] = None,
     formats: Annotated[str, typer.Option(help="cli.ship.formats")] = "Q4_K_M",
     out: Annotated[Path | None, typer.Option(help="cli.ship.out")] = None,
     name: Annotated[str | None, typer.Option(help="cli.ship.name")] = None,
-    match: Annotated[Literal["exact", "peer"], typer.Option(help="cli.ship.match")] = "exact",
+    match: Annotated[Literal["exact", "peer"], typer.Option(hidden=True, help="cli.ship.match")] = "exact",
     form: Annotated[Literal["gguf", "safetensors"], typer.Option("--as", help="cli.ship.as")] = "gguf",
     to: Annotated[str | None, typer.Option(help="cli.ship.to")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="cli.ship.replace")] = False,
+    replace: Annotated[bool, typer.Option("--replace", hidden=True, help="cli.ship.replace")] = False,
     verify: Annotated[Path | None, typer.Option(help="cli.ship.verify")] = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
-    from kurabe import texts
+    from kurabe.cli.origin import check_gguf, check_pairs, default_name, what
     from kurabe.cli.proof import check_file, prove_all, show_proof
-    from kurabe.export.delivery import deliver, open_server, start_command, target
+    from kurabe.export.delivery import open_server, target
     from kurabe.export.plan import make_plan
     from kurabe.export.publish import publish
+    from kurabe.export.requantise import make_gguf_plan
 
-    _check_pairs(to=to, safetensors=form == "safetensors", verify=verify, replace=replace, plan_only=plan_only)
-    folder, shipped = _what(run, arm, base, adapter, runs)
+    check_pairs(to=to, safetensors=form == "safetensors", verify=verify, replace=replace, plan_only=plan_only)
+    if from_gguf is not None:
+        check_gguf(run=run, base=base, adapter=adapter, arm=arm, verify=verify, match=match, form=form)
+    folder, shipped = what(run, arm, base or from_gguf, adapter, runs)
     if verify is not None:
         show_proof(screen, check_file(screen, folder, shipped, verify), alone=True)
         return
-    out = out or (folder / "export" if folder else Path(f"{shipped.base.resolve().name}-shipped"))
-    name = name or (f"{folder.name}-{shipped.arm.replace('+', '-')}" if folder else shipped.base.resolve().name)
+    name = name or default_name(folder, shipped)
+    out = out or (folder / "export" if folder else Path(f"{default_name(folder, shipped)}-shipped"))
     wanted = [part.strip().upper() for part in formats.split(",") if part.strip()]
     model = target(to, name) if to else ""
-    plan = make_plan(shipped.base, shipped.adapter, wanted, name, match)
+    plan = (
+        make_gguf_plan(from_gguf, wanted, name)
+        if from_gguf
+        else make_plan(shipped.base, shipped.adapter, wanted, name, match)
+    )
     _show_plan(screen, plan, shipped)
     if plan_only:
         if screen.json:
@@ -64,10 +73,7 @@ def command(
         open_server().close()  # before the work
     with _progress(screen) as tell:
         records = publish(plan, out, tell, system=shipped.system)
-    if not screen.json:
-        for record in records:
-            screen.show_to_copy(screen.t("cli.ship.file"), str(out / record.file))
-            screen.show_to_copy("", f"{texts.size(record.size)}, sha256 {record.sha256}")
+    _show_files(screen, records, out)
     parity = prove_all(screen, folder, shipped, records, out) if folder else None
     files = [record.model_dump(mode="json") for record in records]
     found = {"version": 1, "files": files, "parity": parity and parity.model_dump(mode="json")}
@@ -77,12 +83,27 @@ def command(
     if parity:
         show_proof(screen, parity)  # a failed proof ends here: such a file is not delivered
     if model:
-        with open_server() as server:
-            fresh = deliver(server, model, out / records[-1].file, shipped.system, replace=replace, tell=screen.say)
-        screen.say(screen.t("cli.ship.delivered" if fresh else "cli.ship.there", model=model))
-        screen.say(start_command(model))
+        _deliver(screen, model, out / records[-1].file, shipped.system, replace)
         if screen.json:
             screen.data(found)
+
+
+def _show_files(screen: "Screen", records: "list[Shipped]", out: Path) -> None:
+    from kurabe import texts
+
+    if not screen.json:
+        for record in records:
+            screen.show_to_copy(screen.t("cli.ship.file"), str(out / record.file))
+            screen.show_to_copy("", f"{texts.size(record.size)}, sha256 {record.sha256}")
+
+
+def _deliver(screen: "Screen", model: str, file: Path, system: str, replace: bool) -> None:
+    from kurabe.export.delivery import deliver, open_server, start_command
+
+    with open_server() as server:
+        fresh = deliver(server, model, file, system, replace=replace, tell=screen.say)
+    screen.say(screen.t("cli.ship.delivered" if fresh else "cli.ship.there", model=model))
+    screen.say(start_command(model))
 
 
 def _publish_folder(screen: "Screen", plan: "Plan", out: Path) -> None:
@@ -94,50 +115,6 @@ def _publish_folder(screen: "Screen", plan: "Plan", out: Path) -> None:
         screen.data({"version": 1, "folder": str(out)})
     else:
         screen.show_to_copy(screen.t("cli.ship.file"), str(weights))
-
-
-def _check_pairs(*, to: str | None, safetensors: bool, verify: Path | None, replace: bool, plan_only: bool) -> None:
-    """Options that exclude each other: none is left out in silence."""
-    from kurabe.errors import SettingsError
-
-    pairs = {
-        ("--verify", "--to"): verify is not None and to is not None,
-        ("--verify", "--as safetensors"): verify is not None and safetensors,
-        ("--verify", "--plan"): verify is not None and plan_only,
-        ("--as safetensors", "--to"): safetensors and to is not None,
-        ("--as safetensors", "--plan"): safetensors and plan_only,
-    }
-    for (one, other), given in pairs.items():
-        if given:
-            raise SettingsError(f"{one} and {other} exclude each other.", fix=f"Leave out {one} or {other}.")
-    if replace and to is None:
-        raise SettingsError("--replace is for a model in Ollama.", fix="Give --to ollama, or leave out --replace.")
-
-
-def _what(
-    run: str | None, arm: str | None, base: Path | None, adapter: Path | None, runs: Path
-) -> "tuple[Path | None, Winner]":
-    """The run's folder, None without a run, and what is shipped."""
-    from kurabe.cli.find import find_run
-    from kurabe.errors import SettingsError
-    from kurabe.export.winner import Winner, winner
-
-    if (run is None) == (base is None):
-        raise SettingsError(
-            "Give either a run or a base." if run else "There is nothing to ship.",
-            fix="kurabe ship RUN, or kurabe ship --base FOLDER --adapter FOLDER --out FOLDER",
-        )
-    if base is not None:
-        if arm is not None:
-            raise SettingsError("A base has no arms.", fix="Leave out --arm, or give a run.")
-        return None, Winner("", base, adapter, "", 0)
-    if adapter is not None:
-        raise SettingsError(
-            "A run brings its own adapter.", fix=f"kurabe ship {run}, or --base FOLDER --adapter FOLDER"
-        )
-    assert run is not None
-    folder = find_run(run, runs)
-    return folder, winner(folder, arm or "")
 
 
 def _show_plan(screen: "Screen", plan: "Plan", shipped: "Winner") -> None:

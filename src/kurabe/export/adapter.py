@@ -97,7 +97,12 @@ def _config(folder: Path) -> dict[str, Any]:
             fix="Give the folder that PEFT or kurabe saved the adapter in.",
         ) from None  # fmt: skip
     except (ValueError, RecursionError) as error:
-        raise MissingError("adapter_config.json cannot be read.", where=str(path), why=str(error)) from None
+        raise MissingError(
+            "adapter_config.json cannot be read.",
+            where=str(path),
+            why=str(error),
+            fix="Copy or save the adapter again.",
+        ) from None
     if config.get("peft_type") != "LORA":
         _refuse(folder, f"its type is {config.get('peft_type')!r}; only LORA is merged")
     unknown = [key for key in _UNKNOWN if config.get(key)]

@@ -52,7 +52,9 @@ def from_modelfile(path: Path) -> Setup:
             try:
                 numbers[name] = known[name](values[-1])
             except ValueError:
-                raise DataError(f"{values[-1]!r} is no value for the parameter {name}.", where=str(path)) from None
+                raise DataError(
+                    f"{values[-1]!r} is no value for the parameter {name}.", where=str(path), fix="Correct that line."
+                ) from None
     ignored = [f"PARAMETER {name}" for name in read.parameters if name not in known and name != "stop"]
     ignored += [name for name in ("TEMPLATE", "RENDERER", "PARSER", "DRAFT") if read.last(name) is not None]
     predict = numbers.get("num_predict", LONGEST)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["u32", "i32", "u64", "f32", "bool", "str", "[str]", "[f32]", "[i32]"]
-Value = int | float | bool | str | list[str] | list[float] | list[int]
+Kind = Literal["u32", "i32", "u64", "f32", "bool", "str", "[str]", "[f32]", "[i32]", "raw"]
+Value = int | float | bool | str | bytes | list[str] | list[float] | list[int]
 
 
 class Field(NamedTuple):
-    """A key with a value of one GGUF type; `[str]` is an array of strings."""
+    """A key with a value of one GGUF type; `[str]` is an array of strings, `raw` a type and a value as another file has
+    them."""
 
     key: str
     kind: Kind

@@ -46,7 +46,10 @@ def write_folder(plan: Plan, stage: Path, tell: Tell | None = None) -> None:
             for start in range(0, rows, step):
                 block = merged(plan, source, start, min(rows, start + step))
                 if not np.isfinite(block).all():
-                    raise MissingError(f"The weights of {source.own} hold a value that is no finite number.")
+                    raise MissingError(
+                        f"The weights of {source.own} hold a value that is no finite number.",
+                        fix="Train the adapter again at a lower rate, or copy the model again.",
+                    )
                 stream.write(quantize(block, _dtype(source)).reshape(-1).data)
                 done += block.size
                 if tell:

@@ -15,7 +15,7 @@ from kurabe.export.fields import Field
 from kurabe.export.quants import KIND_IDS, row_bytes
 
 ALIGNMENT = 32
-_TYPES = {"u32": 4, "i32": 5, "f32": 6, "bool": 7, "str": 8, "u64": 10}
+_TYPES: dict[str, int] = {"u32": 4, "i32": 5, "f32": 6, "bool": 7, "str": 8, "u64": 10}
 _ARRAY = 9
 _PACKED = {"u32": "<I", "i32": "<i", "f32": "<f", "bool": "<?", "u64": "<Q"}
 
@@ -65,6 +65,9 @@ def _text(text: str) -> bytes:
 
 
 def _field(kind: str, value: Any) -> bytes:
+    if kind == "raw":  # taken over from another file
+        assert isinstance(value, bytes)
+        return value
     if not kind.startswith("["):
         return struct.pack("<I", _TYPES[kind]) + _value(kind, value)
     kind = kind[1:-1]

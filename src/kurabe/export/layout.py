@@ -77,7 +77,19 @@ def order(names: Mapping[str, str], format_name: str) -> list[str]:
     """
     if format_name in PLAIN:
         return sorted(names, key=lambda name: (name != ROPE, name))
-    return sorted(names, key=lambda name: _rank(names[name]))
+    ranked = {own: name for name, own in names.items()}
+    return [ranked[name] for name in quantisers_order(ranked)]
+
+
+def quantisers_order(names: Iterable[str]) -> list[str]:
+    """GGUF names as llama-quantize writes them."""
+    return sorted(names, key=_rank)
+
+
+def is_known(name: str) -> bool:
+    """Whether a dense model of the Llama form has a tensor of this name in its GGUF."""
+    layer = re.fullmatch(r"blk\.\d+\.(\w+)\.(weight|bias)", name)
+    return name in (*_TOP.values(), ROPE) or (layer is not None and layer[1] in _PARTS.values())
 
 
 def _rank(name: str) -> tuple[int, bytes]:

@@ -75,11 +75,16 @@ def read_file(path: Path) -> Modelfile:
     """The Modelfile at `path`. Raises DataError for a file that Ollama would refuse, with its line."""
     try:
         if path.stat().st_size > SIZE_LIMIT:
-            raise DataError(f"The Modelfile is longer than {SIZE_LIMIT:,} bytes.", where=str(path))
+            raise DataError(f"The Modelfile is longer than {SIZE_LIMIT:,} bytes.", where=str(path), fix="Shorten it.")
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "It is not UTF-8."
-        raise DataError("The Modelfile cannot be read.", where=str(path), why=why or "") from None
+        raise DataError(
+            "The Modelfile cannot be read.",
+            where=str(path),
+            why=why or "",
+            fix="Give the path of a text file in UTF-8.",
+        ) from None
     return parse(text, str(path))
 
 
@@ -135,7 +140,12 @@ def _value(text: str, at: int, where: str) -> tuple[str, int]:
 
 def _refuse(text: str, at: int, where: str, why: str) -> NoReturn:
     line = len(re.findall(r"\r\n|\r|\n", text[:at])) + 1
-    raise DataError("Ollama would not read this Modelfile.", where=f"{where}:{line}", why=why.replace(_DROPPED, "�"))
+    raise DataError(
+        "Ollama would not read this Modelfile.",
+        where=f"{where}:{line}",
+        why=why.replace(_DROPPED, "�"),
+        fix="Correct that line.",
+    )
 
 
 def write(commands: Sequence[Command]) -> str:

@@ -69,7 +69,11 @@ class Replay:
             == (arm, trial, "held_out", planning.LIVE)
         ]  # fmt: skip
         if not self.own:
-            raise MissingError("The run has no answers of this arm to compare with.", where=str(folder.path))
+            raise MissingError(
+                "The run has no answers of this arm to compare with.",
+                where=str(folder.path),
+                fix="Choose an arm that the run measured: --arm lora",
+            )
         info, request = folder.info(), folder.request()
         self._seed = RunSettings.model_validate(info.settings).seed
         material = Material(folder.examples(), request.prompt, request.language)

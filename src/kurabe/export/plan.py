@@ -68,12 +68,7 @@ def make_plan(
     base: str | Path, adapter: Path | None, formats: Sequence[str], name: str = "", match: Match = "exact"
 ) -> Plan:
     """The plan of an export. Raises MissingError and SettingsError with what stands in the way."""
-    unknown = [name for name in formats if name not in layout.FORMATS]
-    if unknown or not formats:
-        raise SettingsError(
-            f"There is no format {unknown[0]!r}." if unknown else "No format is named.",
-            fix=f"Formats: {', '.join(layout.FORMATS)}",
-        )
+    check_formats(formats)
     name = name and check_name(name)
     weights = hub.verify(base)
     found = tensors(weights.files)
@@ -99,6 +94,16 @@ def make_plan(
     return Plan(
         weights, added, digest, {source.name: source for source in sources.values()}, tuple(files), match, dtype
     )
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises SettingsError for a format that is not written here, and for none at all."""
+    unknown = [name for name in formats if name not in layout.FORMATS]
+    if unknown or not formats:
+        raise SettingsError(
+            f"There is no format {unknown[0]!r}." if unknown else "No format is named.",
+            fix=f"Formats: {', '.join(layout.FORMATS)}",
+        )
 
 
 def check_name(name: str) -> str:

@@ -1,0 +1,72 @@
+"""What `kurabe ship` is asked for: a run, a base with an adapter, or a GGUF; options that exclude each other.
+
+Knows no format and writes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kurabe.cli.find import find_run
+from kurabe.errors import SettingsError
+from kurabe.export.winner import Winner, winner
+
+# What an option is when nobody gave it, and how it is called, where that is not None and its own name.
+_UNSET = {"match": "exact", "form": "gguf"}
+_CALLED = {"run": "a run", "form": "--as"}
+
+
+def what(
+    run: str | None, arm: str | None, base: Path | None, adapter: Path | None, runs: Path
+) -> tuple[Path | None, Winner]:
+    """The run's folder, None without a run, and what is shipped."""
+    if (run is None) == (base is None):
+        raise SettingsError(
+            "Give either a run or a base." if run else "There is nothing to ship.",
+            fix="kurabe ship RUN, or kurabe ship --base FOLDER --adapter FOLDER --out FOLDER",
+        )
+    if base is not None:
+        if arm is not None:
+            raise SettingsError("A base has no arms.", fix="Leave out --arm, or give a run.")
+        return None, Winner("", base, adapter, "", 0)
+    if adapter is not None:
+        raise SettingsError(
+            "A run brings its own adapter.", fix=f"kurabe ship {run}, or --base FOLDER --adapter FOLDER"
+        )
+    assert run is not None
+    folder = find_run(run, runs)
+    return folder, winner(folder, arm or "")
+
+
+def default_name(folder: Path | None, shipped: Winner) -> str:
+    """What files are called unless --name says: after the run and its arm, else after the base."""
+    if folder:
+        return f"{folder.name}-{shipped.arm.replace('+', '-')}"
+    return re.sub(r"(-(F32|F16|BF16))?\.gguf$", "", shipped.base.resolve().name)
+
+
+def check_pairs(*, to: str | None, safetensors: bool, verify: Path | None, replace: bool, plan_only: bool) -> None:
+    """Options that exclude each other: none is left out in silence."""
+    pairs = {
+        ("--verify", "--to"): verify is not None and to is not None,
+        ("--verify", "--as safetensors"): verify is not None and safetensors,
+        ("--verify", "--plan"): verify is not None and plan_only,
+        ("--as safetensors", "--to"): safetensors and to is not None,
+        ("--as safetensors", "--plan"): safetensors and plan_only,
+    }
+    for (one, other), given in pairs.items():
+        if given:
+            raise SettingsError(f"{one} and {other} exclude each other.", fix=f"Leave out {one} or {other}.")
+    if replace and to is None:
+        raise SettingsError("--replace is for a model in Ollama.", fix="Give --to ollama, or leave out --replace.")
+
+
+def check_gguf(**given: object) -> None:
+    """A GGUF is whole: there is nothing to merge into it and no run that it belongs to."""
+    for name, value in given.items():
+        if value != _UNSET.get(name):
+            raise SettingsError(
+                f"--from-gguf and {_CALLED.get(name, f'--{name}')} exclude each other.",
+                fix="kurabe ship --from-gguf FILE.gguf --formats Q4_K_M",
+            )
