@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -45,7 +44,6 @@ class Written(NamedTuple):
 
     file: File
     sha256: str
-    seconds: float  # of the whole pass
 
 
 class _Job(NamedTuple):
@@ -59,7 +57,6 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
 
     Raises StoppedError for a full disk, MissingError for weights that are no finite numbers.
     """
-    began = time.monotonic()
     threads = threads or cores()
     leading = plan.files[0]
     jobs = [job for entry in leading.entries for job in _slabs(plan.sources[entry.name])]
@@ -73,8 +70,7 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
             if tell:
                 tell(done, plan.weights)
         digests = [output.close(stage) for output in outputs]
-    seconds = time.monotonic() - began
-    return [Written(file, digest, seconds) for file, digest in zip(plan.files, digests, strict=True)]
+    return [Written(file, digest) for file, digest in zip(plan.files, digests, strict=True)]
 
 
 def _pool(plan: Plan, workers: int) -> Executor:
