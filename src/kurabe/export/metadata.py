@@ -16,6 +16,7 @@ import numpy as np
 from kurabe import hub
 from kurabe.errors import COPY_AGAIN, MissingError
 from kurabe.export.fields import Field, Kind
+from kurabe.export.layout import PLAIN
 from kurabe.export.tokenizer_files import read_table
 from kurabe.export.vocab import tokenizer_fields
 
@@ -24,7 +25,6 @@ FILE_TYPES = {
     "F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "Q3_K_M": 12, "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18,
     "BF16": 32,
 }  # fmt: skip
-UNQUANTISED = ("F32", "F16", "BF16")  # written by the converter itself, so that no key moves to the end
 QUANTIZATION_VERSION = 2  # GGML_QNT_VERSION
 
 
@@ -71,7 +71,7 @@ def metadata(folder: Path, format_name: str, name: str) -> list[Field]:
         version,
         *tokenizer_fields(folder, config, family.name),
     ]
-    if format_name in UNQUANTISED:
+    if format_name in PLAIN:  # written by the converter itself: no key moves to the end
         return fields
     return [field for field in fields if field not in (version, file_type)] + [version, file_type]
 

@@ -142,5 +142,5 @@ def cause(hop: Hop) -> str:
 
 def format_of(path: Path) -> str:
     """The format that a file names itself; "" where it names none that is known."""
-    field = read_header(path).fields.get("general.file_type")
-    return FILE_TYPES.get(field.value, "") if field and isinstance(field.value, int) else ""
+    number = read_header(path).number("general.file_type")
+    return "" if number is None else FILE_TYPES.get(number, "")

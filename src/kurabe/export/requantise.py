@@ -16,7 +16,7 @@ from kurabe.export import gguf, layout
 from kurabe.export.adapter import EMPTY
 from kurabe.export.fields import Field, Kind
 from kurabe.export.header import Array, Header, read_header
-from kurabe.export.metadata import FILE_TYPES
+from kurabe.export.metadata import FILE_TYPES, QUANTIZATION_VERSION
 from kurabe.export.plan import File, Plan, Source, check_formats, check_name
 from kurabe.export.quants import KIND_IDS
 from kurabe.export.weights import Tensor
@@ -87,7 +87,7 @@ def _source(header: Header, name: str) -> Source:
 def _fields(header: Header, format_name: str) -> list[Field]:
     """The file's own fields byte for byte, and the two that the quantiser renews."""
     kept = [_field(header, key) for key in header.fields if key not in _MOVED]
-    return [*kept, Field(_MOVED[0], "u32", 2), Field(_MOVED[1], "u32", FILE_TYPES[format_name])]
+    return [*kept, Field(_MOVED[0], "u32", QUANTIZATION_VERSION), Field(_MOVED[1], "u32", FILE_TYPES[format_name])]
 
 
 def _field(header: Header, key: str) -> Field:

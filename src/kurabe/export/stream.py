@@ -144,8 +144,7 @@ def _convert(job: _Job, kinds: Sequence[str]) -> list[Bytes]:
         ready = rows
         if plan.match == "peer" and file.format not in layout.PLAIN and len(job.source.shape) > 1:
             ready = rounded(rows, "F16")  # the usual chain quantises an F16 file
-        with np.errstate(over="ignore"):  # seen just below
-            block = quantize(ready, kind)
+        block = quantize(ready, kind)
         if kind == "F16" and np.isinf(block.view(np.float16)).any():
             raise MissingError(
                 f"{job.source.name} holds a weight that F16 cannot.", why="The largest F16 number is 65,504.",
