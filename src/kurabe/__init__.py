@@ -16,6 +16,7 @@ _HOMES = {
     "resume": "kurabe.experiment",
     "check": "kurabe.checking",
     "load_run": "kurabe.analysis",
+    "ship": "kurabe.export.shipping",
     "RunSettings": "kurabe.settings",
     "UserError": "kurabe.errors",
     "Example": "kurabe.schema",
