@@ -1,4 +1,7 @@
-"""The way to Ollama, step 2: a model folder as one GGUF file. python convert-hf-to-gguf.py model --outfile model.gguf"""
+"""The way to Ollama, step 2: a model folder as one GGUF file.
+
+python convert-hf-to-gguf.py model --outfile model.gguf
+"""
 
 import argparse
 from pathlib import Path

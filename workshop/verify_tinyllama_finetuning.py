@@ -16,10 +16,9 @@ def main() -> None:
 
     for question in shown(results.questions):
         print(f"\n{question.text}")
-        for answer in question.answers:
-            if answer.label in ARMS:
-                print(f"  {arm_name(answer.label, t)}: {answer.text}")
-                print("    " + "  ".join(f"{SIGNS[v.mark]} {t(f'mark.{v.mark}')} {v.text}" for v in values(answer)))
+        for answer in sorted((a for a in question.answers if a.label in ARMS), key=lambda a: ARMS.index(a.label)):
+            print(f"  {arm_name(answer.label, t)}: {answer.text}")
+            print("    " + "  ".join(f"{SIGNS[v.mark]} {t(f'mark.{v.mark}')} {v.text}" for v in values(answer)))
         print(f"  {t('cli.answers.expected')}: {question.expected}")
 
     print(f"\n{t('workshop.counted.title')}")

@@ -77,7 +77,7 @@ def publish_file(plan: Plan, path: Path, tell: stream.Tell | None = None, thread
             os.replace(stage / path.name, path)
             storage.sync_folder(out)
         elif storage.sha256(path) != written.sha256:
-            raise _occupied(path)
+            raise _occupied(path, "Remove that file, or choose another name.")
     return path
 
 
@@ -117,11 +117,8 @@ def _there(plan: Plan, file: File, out: Path, recipe: str) -> Shipped | None:
     raise _occupied(path)
 
 
-def _occupied(path: Path) -> SettingsError:
-    return SettingsError(
-        "Another file of this name is there; nothing is overwritten.", where=str(path),
-        fix="Choose another --out or --name, or remove the folder.",
-    )  # fmt: skip
+def _occupied(path: Path, fix: str = "Choose another --out or --name, or remove the folder.") -> SettingsError:
+    return SettingsError("Another file of this name is there; nothing is overwritten.", where=str(path), fix=fix)
 
 
 def _check_space(needed: int, out: Path) -> None:
