@@ -3,8 +3,8 @@
     python tests/show_programs.py ollama list|create|run|rm ...
     python tests/show_programs.py llama-quantize IN.gguf OUT.gguf TYPE
 
-Each says that it is a stand-in. `ollama create` reads the Modelfile as Ollama's own reader would and refuses one that names no
-GGUF file; `ollama run` answers from that Modelfile by llama.cpp. Models are remembered in $SHOW_MODELS.
+Each says that it is a stand-in. `ollama create` reads the Modelfile as Ollama's own reader would and refuses one that
+names no GGUF file; `ollama run` answers from that Modelfile by llama.cpp. Models are remembered in $SHOW_MODELS.
 """
 
 from __future__ import annotations

@@ -109,7 +109,10 @@ def test_every_command_runs_in_order_and_leaves_nothing(page: Path, tmp_path: Pa
     assert "stand-in" in said["python demo_tinyllama_finetuning.py"].splitlines()[0]
     if "ollama" in absent:
         for question in ("What are the shipping costs?", "How do I return a product?"):
-            ours, theirs = said[f'kurabe chat -f demo-modelfile "{question}"'], said[f'ollama run demo-support "{question}"']
+            ours, theirs = (
+                said[f'kurabe chat -f demo-modelfile "{question}"'],
+                said[f'ollama run demo-support "{question}"'],
+            )
             assert ours.strip() and theirs.endswith(ours)
     assert {name for name in listing(tmp_path) if not name.startswith("bin")} == before
 

@@ -69,9 +69,7 @@ def test_a_training_that_cannot_fit_is_refused_before_any_step(cache: Path, monk
 
 
 @pytest.mark.parametrize(("minutes", "taken"), [(5, True), (1, False)])
-def test_what_might_fit_is_tried(
-    cache: Path, minutes: int, taken: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_might_fit_is_tried(cache: Path, minutes: int, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
     planned = SimpleNamespace(seconds={"load": 1.0, "train": 90.0, "answer": None})
@@ -81,6 +79,7 @@ def test_what_might_fit_is_tried(
     assert choice.model == (str(cache) if taken else "tiny")
 
 
+@pytest.mark.slow
 def test_the_least_is_less_than_what_a_training_takes(cache: Path) -> None:
     """A bound that is too high would keep a model off the stage that fits."""
     from kurabe.experiment import plan_run

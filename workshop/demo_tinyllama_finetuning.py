@@ -38,9 +38,8 @@ def show(event) -> None:
 
 if __name__ == "__main__":
     with told():
-        if Path(FOLDER).exists():  # go on where it stopped; a finished run gives its results at once
-            results = resume(FOLDER, emit=show)
-        else:
-            results = run(ROWS, settings(), emit=show)
+        # One that was stopped goes on where it was; a finished one gives its results at once.
+        begun = Path(FOLDER).exists()
+        results = resume(FOLDER, emit=show) if begun else run(ROWS, settings(), emit=show)
         ship(results.model.path, "base.gguf", ["F16"])  # the same weights, for demo 2
         print(f"\nThe run is in {FOLDER}/. Next: python verify_tinyllama_finetuning.py")

@@ -62,9 +62,7 @@ def check_pairs(*, to: str | None, safetensors: bool, verify: Path | None, repla
         raise SettingsError("--replace is for a model in Ollama.", fix="Give --to ollama, or leave out --replace.")
 
 
-def check_out(
-    out: Path | None, *, run: str | None, to: str | None, safetensors: bool, verify: Path | None
-) -> None:
+def check_out(out: Path | None, *, run: str | None, to: str | None, safetensors: bool, verify: Path | None) -> None:
     """`--out FILE.gguf` is one file and nothing beside it, so nothing that needs the file's record goes with it."""
     if out is None or out.suffix != ".gguf":
         return

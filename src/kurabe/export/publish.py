@@ -69,7 +69,9 @@ def publish_file(plan: Plan, path: Path, tell: stream.Tell | None = None, thread
     plan = plan._replace(files=(plan.files[0]._replace(name=path.name),))
     out = path.parent
     if not out.is_dir():
-        raise MissingError("The folder of the file is not there.", where=str(out), fix="Make it first, or name another.")
+        raise MissingError(
+            "The folder of the file is not there.", where=str(out), fix="Make it first, or name another."
+        )
     _check_space(plan.files[0].size, out)
     with storage.staging(out) as stage:
         (written,) = stream.write(plan, stage, tell, threads)

@@ -33,7 +33,7 @@ def ship(
     plan, system = _plan(what, [name for name in formats if name != FOLDER], arm, Path(adapter) if adapter else None)
     if FOLDER in formats:
         if len(formats) > 1:
-            raise SettingsError("A merged folder is written alone.", fix='Leave the others to a second call of ship().')
+            raise SettingsError("A merged folder is written alone.", fix="Leave the others to a second call of ship().")
         return (publish_folder(plan, out),)
     if out.suffix == GGUF:
         return (publish_file(plan, out),)
