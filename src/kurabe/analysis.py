@@ -68,8 +68,10 @@ Statuses: TypeAlias = tuple[Status, ...]
 
 
 def load_run(path: str | Path) -> Results:
-    """The results of a run folder, analysed anew. Raises `StoppedError` where the run is not finished."""
-    return analyse(RunFolder.open(path))
+    """The results of a run folder, analysed anew, and the proof of the files that were shipped from it since. Raises
+    `StoppedError` where the run is not finished."""
+    folder = RunFolder.open(path)
+    return analyse(folder).model_copy(update={"parity": folder.parity()})
 
 
 def analyse(folder: RunFolder) -> Results:

@@ -465,6 +465,32 @@ class QuestionResult(Record):
     answers: tuple[ArmAnswer, ...]
 
 
+class Hop(Record):
+    """The run's held-out questions, answered by one form of the shipped arm."""
+
+    hop: str  # "adapter": the run's own answers; else a format, as in Shipped
+    file: str  # "" for the adapter
+    size: int  # bytes; 0 for the adapter
+    answers: int
+    unscored: int
+    same: int  # answers equal to the adapter's, token by token
+    recall: Estimate
+    wrong: Estimate
+    lost: Estimate | None  # recall minus the adapter's, question by question; None for the adapter itself
+    seconds: float  # displayed only
+    held: bool  # whether the answers survived, by the margin
+
+
+class Parity(Record):
+    """parity.json beside exported files: did the answers survive the way?"""
+
+    version: int = SCHEMA_VERSION
+    run: str
+    arm: str
+    margin: float  # recall that a hop may lose
+    hops: tuple[Hop, ...]
+
+
 class Results(Record):
     """results.json: the one object from which verdict, table, report and exit code are made."""
 
@@ -491,6 +517,7 @@ class Results(Record):
     seconds: dict[str, float]  # stage -> seconds, displayed only
     planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
+    parity: Parity | None = None  # of the files that were shipped into the run's folder since
 
 
 class Shipped(Record):
@@ -506,29 +533,3 @@ class Shipped(Record):
     size: int  # bytes
     weights: int
     kurabe: str  # the version that wrote it
-
-
-class Hop(Record):
-    """The run's held-out questions, answered by one form of the shipped arm."""
-
-    hop: str  # "adapter": the run's own answers; else a format, as in Shipped
-    file: str  # "" for the adapter
-    size: int  # bytes; 0 for the adapter
-    answers: int
-    unscored: int
-    same: int  # answers equal to the adapter's, token by token
-    recall: Estimate
-    wrong: Estimate
-    lost: Estimate | None  # recall minus the adapter's, question by question; None for the adapter itself
-    seconds: float  # displayed only
-    held: bool  # whether the answers survived, by the margin
-
-
-class Parity(Record):
-    """parity.json beside exported files: did the answers survive the way?"""
-
-    version: int = SCHEMA_VERSION
-    run: str
-    arm: str
-    margin: float  # recall that a hop may lose
-    hops: tuple[Hop, ...]

@@ -33,6 +33,7 @@ def markdown(results: Results, t: Texts) -> str:
         *_curves(results, t),
         *_answers(results, t),
         *_table(tables.retention(results, t)),
+        *_parity(results, t),
         *_table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
         *_table(tables.settings(results, t)),
@@ -78,6 +79,12 @@ def _curves(results: Results, t: Texts) -> list[str]:
     for axis, table in tables.curves(results, t):
         parts += [*_table(table), *_bullets(map(inert, sentences.curve(results, axis, t)))]
     return [*parts, f"- {t('curve.note')}"] if parts else []
+
+
+def _parity(results: Results, t: Texts) -> list[str]:
+    if results.parity is None:
+        return []
+    return [*_table(tables.parity(results.parity, t)), *_bullets(map(inert, sentences.parity(results.parity, t)))]
 
 
 def _answers(results: Results, t: Texts) -> list[str]:

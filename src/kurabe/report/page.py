@@ -56,7 +56,7 @@ def page(results: Results, t: Texts) -> str:
         changes=sentences.changes(results.verdict, t),
         notes=[sentences.sentence(note, t) for note in results.notes],
         command=sentences.command(results),
-        charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention")},
+        charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention", "parity")},
         tables={name: getattr(tables, name)(results, t) for name in _TABLES},
         curves=[
             (
@@ -66,6 +66,7 @@ def page(results: Results, t: Texts) -> str:
             )
             for axis, table in tables.curves(results, t)
         ],
+        parity=(tables.parity(results.parity, t), sentences.parity(results.parity, t)) if results.parity else None,
         findings=_findings(results, t),
         rows=[_row(question, results, t) for question in answers.shown(results.questions)],
         counted={"questions": len([q for q in results.questions if q.probe == "held_out"])},

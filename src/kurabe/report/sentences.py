@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kurabe import texts
+from kurabe import hops, texts
 from kurabe.charts import arm_name, axis_value
-from kurabe.schema import Crossing, Finding, Reason, Results, Verdict
+from kurabe.schema import Crossing, Finding, Parity, Reason, Results, Verdict
 from kurabe.settings import RunSettings
 from kurabe.texts import Texts
 
@@ -54,6 +54,16 @@ def reasons(verdict: Verdict, t: Texts) -> list[str]:
 def changes(verdict: Verdict, t: Texts) -> list[str]:
     """What would change the verdict."""
     return [sentence(reason, t) for reason in verdict.would_change]
+
+
+def parity(found: Parity, t: Texts) -> list[str]:
+    """Whether the shipped files' answers survived; of those that did not, why, and which larger format held."""
+    failed = [hop for hop in found.hops if not hop.held]
+    if not failed:
+        return [t("report.parity.survived", margin=texts.percent(found.margin))]
+    said = [t("report.parity.failed", hop=hop.hop, why=t(f"report.parity.why.{hops.cause(hop)}")) for hop in failed]
+    larger = hops.next_larger(found)
+    return [*said, t("report.parity.larger", format=larger)] if larger else said
 
 
 def curve(results: Results, axis: str, t: Texts) -> list[str]:

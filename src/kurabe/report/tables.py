@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kurabe import texts
 from kurabe.charts import arm_name, axis_value
-from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Results
+from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Parity, Results
 from kurabe.texts import Texts
 
 CURVE_COLUMNS = ("recall", "interval", "prompt", "trained", "wrong", "extra", "general", "seeds")
@@ -86,6 +86,23 @@ def costs(results: Results, t: Texts) -> Table:
     return table._replace(
         head=tuple(table.head[k] for k in kept), rows=tuple(tuple(row[k] for k in kept) for row in table.rows)
     )
+
+
+def parity(found: Parity, t: Texts) -> Table:
+    """Each form of the shipped arm, asked the run's own questions: the adapter first, then the files."""
+    rows = [
+        (
+            t("report.parity.adapter") if not hop.file else hop.hop,
+            texts.size(hop.size) if hop.file else "",
+            f"{hop.same}/{hop.answers}",
+            _value(hop.recall, t),
+            _points(hop.lost.value) if hop.lost else "",
+            texts.percent(hop.wrong.value),
+            t("report.parity.yes" if hop.held else "report.parity.no"),
+        )
+        for hop in found.hops
+    ]
+    return _table(t, "parity", rows)
 
 
 def money(cost: CostEstimate, results: Results) -> str:
