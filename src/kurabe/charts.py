@@ -93,7 +93,12 @@ def parity(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
 
 def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
     """Loss per step of every trial, steps on a logarithmic axis so that 9 and 900 steps can be read together."""
-    curves = [c for c in results.curves if c.axis == "step" and c.measure == "loss" and c.value is not None]
+    return losses(results.curves, t, size)
+
+
+def losses(points: Sequence[CurvePoint], t: Texts, size: ChartSize = WIDE) -> str | None:
+    """The same of a run that is still training."""
+    curves = [c for c in points if c.axis == "step" and c.measure == "loss" and c.value is not None]
     by_trial = [list(points) for _, points in groupby(sorted(curves, key=lambda c: (c.trial, c.x)), lambda c: c.trial)]
     if not by_trial:
         return None

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kurabe.errors import SettingsError, UserError
-from kurabe.export.parity import read as read_parity
 from kurabe.runs import EVENTS, RunFolder
-from kurabe.schema import Parity, Results
+from kurabe.schema import Parity, Results, RunInfo
 from kurabe.workshop.jobs import Answering, Job
 from kurabe.workshop.session import Session
 from kurabe.workshop.watch import View, until, view
@@ -100,9 +99,15 @@ class Show:
         return self._results[self.run]
 
     @property
+    def info(self) -> RunInfo | None:
+        """What was planned for the run that is shown; None before its plan stands."""
+        folder = RunFolder(self.run)
+        return folder.info() if self.run.is_dir() and folder.planned else None
+
+    @property
     def parity(self) -> Parity | None:
         """What the exported files of this run came to, once each of them was asked."""
-        return read_parity(self.run / "export")
+        return RunFolder(self.run).parity()
 
     # --- what a page asks for ----------------------------------------------------------------------------------
 
