@@ -28,7 +28,7 @@ def _arm(results: Results, label: str) -> ArmResult | None:
 
 
 def _said(arm: ArmResult | None, t: Texts) -> list[str]:
-    """"LoRA: 94 % (68–100 %)", where it was measured."""
+    """ "LoRA: 94 % (68–100 %)", where it was measured."""
     if arm is None or arm.recall.value is None:
         return []
     span = texts.interval(arm.recall.low, arm.recall.high) or t("report.no_interval")
@@ -43,7 +43,7 @@ def _not_learned(results: Results, t: Texts) -> Answered | None:
         return None
     price, fair = counts[1], counted(results).get("lora", counts)[1]
     flaws = sum(f.recipe == "origin" and f.level != "info" for f in results.audit)
-    key = "learned" if price.mark != "none" else "not_learned"
+    key = "learned" if price.had else "not_learned" if fair.had else "neither"
     figures = [
         t("workshop.asked.price_figure", recipe="origin", value=price.what, had=price.had, asked=price.asked),
         t("workshop.asked.price_figure", recipe="fair", value=price.what, had=fair.had, asked=fair.asked),

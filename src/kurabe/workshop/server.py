@@ -84,47 +84,7 @@ class Gate:
 
 def application(show: Show, token: str, port: int) -> ASGIApp:
     """The show as an ASGI application behind its gate."""
-
-    async def page(request: Request) -> Response:
-        role = request.url.path.strip("/")
-        t = Texts(show.session.language)
-        html = _template("page.html").render(role=role, token=token, t=t, actions=ACTIONS)
-        return _guarded(HTMLResponse(html))
-
-    async def static(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in KINDS:
-            return PlainTextResponse("Not here.", 404)
-        text = resources.files("kurabe.workshop").joinpath(f"static/{name}").read_text(encoding="utf-8")
-        return _guarded(Response(text, media_type=KINDS[name]))
-
-    async def state(request: Request) -> Response:
-        return _guarded(JSONResponse(await asyncio.to_thread(drawn, show, _role(request), token)))
-
-    async def events(request: Request) -> Response:
-        stream = _stream(show, _role(request), token, request)
-        return _guarded(StreamingResponse(stream, media_type="text/event-stream"))
-
-    async def act(request: Request) -> Response:
-        body = await request.body()
-        try:
-            if len(body) > BODY_LIMIT:
-                raise ValueError("too long")
-            wanted = json.loads(body)
-            name, value = str(wanted["name"]), str(wanted.get("value", ""))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return PlainTextResponse("An action is a JSON object with a name.", 400)
-        try:
-            await asyncio.to_thread(show.act, name, value)
-        except UserError as error:
-            return _guarded(JSONResponse({"problem": " ".join(part for _, part in error.lines())}, 409))
-        return _guarded(JSONResponse({"version": show.session.version}))
-
-    async def report(request: Request) -> Response:
-        results = show.results
-        if results is None:
-            return PlainTextResponse("There is no finished run yet.", 404)
-        return HTMLResponse(await asyncio.to_thread(render, results, "html", show.session.language))
+    pages = Pages(show, token)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -134,10 +94,61 @@ def application(show: Show, token: str, port: int) -> ASGIApp:
         show.close()
 
     routes = [
-        Route("/present", page), Route("/audience", page), Route("/static/{name}", static), Route("/state", state),
-        Route("/events", events), Route("/act", act, methods=["POST"]), Route("/report", report),
+        Route("/present", pages.page), Route("/audience", pages.page), Route("/static/{name}", pages.static),
+        Route("/state", pages.state), Route("/events", pages.events), Route("/act", pages.act, methods=["POST"]),
+        Route("/report", pages.report),
     ]  # fmt: skip
     return Gate(Starlette(routes=routes, lifespan=lifespan), token, port)
+
+
+class Pages:
+    """What each route answers."""
+
+    def __init__(self, show: Show, token: str) -> None:
+        self.show, self.token = show, token
+
+    async def page(self, request: Request) -> Response:
+        """The empty page of one role; its script fills it."""
+        role, t = request.url.path.strip("/"), Texts(self.show.session.language)
+        html = _template("page.html").render(role=role, token=self.token, t=t, actions=ACTIONS)
+        return _guarded(HTMLResponse(html))
+
+    async def static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in KINDS:
+            return _guarded(PlainTextResponse("Not here.", 404))
+        text = resources.files("kurabe.workshop").joinpath(f"static/{name}").read_text(encoding="utf-8")
+        return _guarded(Response(text, media_type=KINDS[name]))
+
+    async def state(self, request: Request) -> Response:
+        return _guarded(JSONResponse(await asyncio.to_thread(drawn, self.show, _role(request), self.token)))
+
+    async def events(self, request: Request) -> Response:
+        stream = _stream(self.show, _role(request), self.token, request)
+        return _guarded(StreamingResponse(stream, media_type="text/event-stream"))
+
+    async def act(self, request: Request) -> Response:
+        """One action: {"name": ..., "value": ...}. 409 with a sentence where it cannot be done now."""
+        body = await request.body()
+        try:
+            if len(body) > BODY_LIMIT:
+                raise ValueError("too long")
+            wanted = json.loads(body)
+            name, value = str(wanted["name"]), str(wanted.get("value", ""))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return _guarded(PlainTextResponse("An action is a JSON object with a name.", 400))
+        try:
+            await asyncio.to_thread(self.show.act, name, value)
+        except UserError as error:
+            return _guarded(JSONResponse({"problem": " ".join(part for _, part in error.lines())}, 409))
+        return _guarded(JSONResponse({"version": self.show.session.version}))
+
+    async def report(self, request: Request) -> Response:
+        """The hand-out: the report of the run that is shown. It brings a policy of its own, which allows no script."""
+        results = self.show.results
+        if results is None:
+            return _guarded(PlainTextResponse("There is no finished run yet.", 404))
+        return HTMLResponse(await asyncio.to_thread(render, results, "html", self.show.session.language))
 
 
 def new_token() -> str:

@@ -1,4 +1,4 @@
-"""Where the talk is: step, part, language, tempo, clocks. One object on the server, so that every window shows the same.
+"""Where the talk is: step, part, language, tempo, clocks. One object on the server: every window shows the same.
 
 Knows no page, no process and no run. Time comes from the clock that it is given.
 """

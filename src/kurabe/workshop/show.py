@@ -62,6 +62,7 @@ class Show:
         self._looked = (-1.0, -1)  # when, and at how many bytes of events
         self.view = View()
         self._results: dict[Path, Results] = {}
+        self._states: dict[str, str] = {}
 
     # --- the run -----------------------------------------------------------------------------------------------
 
@@ -216,15 +217,15 @@ class Show:
 
     def tick(self) -> None:
         """Look whether a process ended or the run went on; a change counts the version up."""
-        states = {name: job.state for name, job in self.jobs.items()}
-        if states != getattr(self, "_states", {}):
+        states: dict[str, str] = {name: job.state for name, job in self.jobs.items()}
+        if states != self._states:
             self._states = states
             self.session.changed()
         self.look()
 
-    def look(self) -> None:
+    def look(self, *, at_once: bool = False) -> None:
         """The run as far as it has come, read again where there is more of it."""
-        if self._clock() - self._looked[0] < PULSE:
+        if self._clock() - self._looked[0] < PULSE and not at_once:
             return
         log = self.run / EVENTS
         size = log.stat().st_size if log.exists() else 0

@@ -63,7 +63,7 @@ def _checklist(show: Show, t: Texts) -> dict[str, Any]:
 
 
 def _recipe(show: Show, t: Texts) -> dict[str, Any]:
-    """The two recipes setting by setting, as they are used on this model; with the run's own numbers once it has them."""
+    """The two recipes setting by setting, as they are used on this model; with the run's own numbers once it has any."""
     info = show.info
     parameters, hidden = (info.model.parameters, info.model.hidden) if info else (0, 0)
     recipes = [for_model(RECIPES[name], parameters) if parameters else RECIPES[name] for name in ("origin", "fair")]
@@ -163,9 +163,10 @@ def _compare(results: Results, part: int, t: Texts) -> dict[str, Any]:
     rows = answers.shown(results.questions)
     parts = min(SHOWN, len(rows)) + 1
     if part >= parts - 1:
-        names = [arm_name(label, t) for label in COMPARED if _has(results, label)]
+        labels = [label for label in COMPARED if _has(results, label)]
+        names = [arm_name(label, t) for label in labels]
         overview = [
-            (row.text, [[(answers.SIGNS[m], m) for m in _marks(row, label)] for label in COMPARED if _has(results, label)])
+            (row.text, [[(answers.SIGNS[mark], mark) for mark in _marks(row, label)] for label in labels])
             for row in rows
         ]  # fmt: skip
         return {"parts": parts, "names": names, "overview": overview}
