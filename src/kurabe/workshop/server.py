@@ -88,6 +88,7 @@ def application(show: Show, token: str, port: int) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        show.open()
         watching = asyncio.create_task(_watch(show))
         yield
         watching.cancel()
@@ -138,10 +139,14 @@ class Pages:
         except (ValueError, KeyError, TypeError, AttributeError):
             return _guarded(PlainTextResponse("An action is a JSON object with a name.", 400))
         try:
-            await asyncio.to_thread(self.show.act, name, value)
+            await asyncio.to_thread(self._do, name, value)
         except UserError as error:
             return _guarded(JSONResponse({"problem": " ".join(part for _, part in error.lines())}, 409))
         return _guarded(JSONResponse({"version": self.show.session.version}))
+
+    def _do(self, name: str, value: str) -> None:
+        self.show.session.parts = slides.parts(self.show)
+        self.show.act(name, value)
 
     async def report(self, request: Request) -> Response:
         """The hand-out: the report of the run that is shown. It brings a policy of its own, which allows no script."""

@@ -126,6 +126,11 @@ class Show:
         actions[name]()
         self.session.changed()
 
+    def open(self) -> None:
+        """The first step comes on screen."""
+        self._arrive()
+        self.session.changed()
+
     def _next(self) -> None:
         if self.asked:
             self._dismiss()
@@ -150,6 +155,8 @@ class Show:
         step = self.session.current
         if not self.session.running and self.session.at:
             self.session.toggle("clock")
+        if step == "checklist" and "doctor" not in self.jobs:
+            self._doctor()
         if step == "train" and self.session.tempo == "live" and "run" not in self.jobs:
             self._start()
         if step == "train" and self.session.tempo == "recorded" and self._replaying is None:

@@ -40,7 +40,7 @@ class Cell(NamedTuple):
 
 
 def slide(show: Show) -> dict[str, Any]:
-    """The values of the step on screen; tells the session how many parts the step has."""
+    """The values of the step on screen."""
     t, step = Texts(show.session.language), show.session.current
     found = {"checklist": _checklist, "recipe": _recipe, "train": _train, "prompt": _prompt, "ship": _ship,
              "cleanup": _cleanup}.get(step)  # fmt: skip
@@ -50,9 +50,17 @@ def slide(show: Show) -> dict[str, Any]:
         values = {"missing": True}
     else:
         values = _MEASURED[step](show.results, show.session.part, t)
-    values = {"missing": False, "parts": 1, **values}
-    show.session.parts = values["parts"]
-    return values
+    return {"missing": False, "parts": parts(show), **values}
+
+
+def parts(show: Show) -> int:
+    """How many parts the step on screen has: a clicker goes through them before it leaves the step."""
+    results, step = show.results, show.session.current
+    if results is None:
+        return 1
+    if step == "compare":
+        return min(SHOWN, len(answers.shown(results.questions))) + 1
+    return {"verdict": 2, "questions": len(likely(results, Texts(show.session.language)))}.get(step, 1)
 
 
 # --- before and beside the run -----------------------------------------------------------------------------------
@@ -63,7 +71,7 @@ def _checklist(show: Show, t: Texts) -> dict[str, Any]:
 
 
 def _recipe(show: Show, t: Texts) -> dict[str, Any]:
-    """The two recipes setting by setting, as they are used on this model; with the run's own numbers once it has any."""
+    """The two recipes setting by setting, as used on this model; with the run's own numbers once there are any."""
     info = show.info
     parameters, hidden = (info.model.parameters, info.model.hidden) if info else (0, 0)
     recipes = [for_model(RECIPES[name], parameters) if parameters else RECIPES[name] for name in ("origin", "fair")]
@@ -102,7 +110,7 @@ def _train(show: Show, t: Texts) -> dict[str, Any]:
     columns = [
         {
             "recipe": one.recipe, "step": one.step, "steps": one.steps, "share": round(100 * one.share),
-            "loss": "–" if not one.losses or one.losses[-1] is None else f"{one.losses[-1]:.2f}",
+            "loss": _loss(one.losses[-1] if one.losses else None),
             "left": None if one.left is None or one.step == one.steps else texts.seconds(one.left),
             "token": colour_token("lora" if one.trial == 1 else "further", "lora"),
         }
@@ -113,6 +121,10 @@ def _train(show: Show, t: Texts) -> dict[str, Any]:
         "total": seen.total, "finished": seen.finished, "waiting": not seen.stage and not failed,
         "failed": (job.code, job.last_words) if failed and job else None,
     }  # fmt: skip
+
+
+def _loss(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
 def _prompt(show: Show, t: Texts) -> dict[str, Any]:
@@ -161,18 +173,17 @@ def _cleanup(show: Show, t: Texts) -> dict[str, Any]:
 def _compare(results: Results, part: int, t: Texts) -> dict[str, Any]:
     """One question per part, then all of them with their marks."""
     rows = answers.shown(results.questions)
-    parts = min(SHOWN, len(rows)) + 1
-    if part >= parts - 1:
+    if part >= min(SHOWN, len(rows)):
         labels = [label for label in COMPARED if _has(results, label)]
         names = [arm_name(label, t) for label in labels]
         overview = [
             (row.text, [[(answers.SIGNS[mark], mark) for mark in _marks(row, label)] for label in labels])
             for row in rows
         ]  # fmt: skip
-        return {"parts": parts, "names": names, "overview": overview}
+        return {"names": names, "overview": overview}
     row = rows[part]
     return {
-        "parts": parts, "question": row.text, "cells": cells(row, results, COMPARED, t),
+        "question": row.text, "cells": cells(row, results, COMPARED, t),
         "expected": answers.expected_pieces(row),
     }  # fmt: skip
 
@@ -233,7 +244,7 @@ def _verdict(results: Results, part: int, t: Texts) -> dict[str, Any]:
     return {
         "headline": sentences.headline(verdict, t), "reservation": sentences.reservation(verdict, t),
         "reasons": sentences.reasons(verdict, t)[:2], "changes": sentences.changes(verdict, t)[:2],
-        "chart": Markup(drawn), "parts": 2, "part": part,
+        "chart": Markup(drawn), "part": part,
     }  # fmt: skip
 
 
@@ -243,7 +254,8 @@ def _costs(results: Results, part: int, t: Texts) -> dict[str, Any]:
 
 def _questions(results: Results, part: int, t: Texts) -> dict[str, Any]:
     listed = likely(results, t)
-    return {"parts": len(listed), "asked": listed[part][0], "answer": listed[part][1], "figures": listed[part][2],
+    part = min(part, len(listed) - 1)
+    return {"asked": listed[part][0], "answer": listed[part][1], "figures": listed[part][2],
             "all": [question for question, *_ in listed]}  # fmt: skip
 
 

@@ -56,6 +56,7 @@ function show(next) {
   state = next;
   arrived = performance.now();
   root.lang = state.language;
+  root.dataset.step = state.step;
   root.classList.toggle("dark", state.dark);
   document.title = `${state.title} · kurabe`;
   if (stage.dataset.html !== state.html) {
