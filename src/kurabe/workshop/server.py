@@ -40,6 +40,7 @@ POLICY = (
 )
 BODY_LIMIT = 4096  # bytes of an action
 TICK = 0.25  # seconds between two looks at the work
+REFRESH = 4.0  # seconds after which the presenter is told the machine's load again
 BEAT = 15.0  # seconds after which an idle stream says that it lives
 
 
@@ -236,12 +237,13 @@ async def _watch(show: Show) -> None:
 async def _stream(show: Show, role: str, token: str, request: Request) -> AsyncIterator[str]:
     """The state whenever it has changed. Each message is whole, so that a window that comes back needs no history."""
     sent, quiet = -1, 0.0
+    refreshed = REFRESH if role == "present" else BEAT  # the machine's load changes without an event
     while not await request.is_disconnected():
-        if show.session.version != sent:
+        if show.session.version != sent or (quiet >= refreshed and role == "present"):
             sent, quiet = show.session.version, 0.0
             state = await asyncio.to_thread(drawn, show, role, token)
             yield f"id: {sent}\ndata: {json.dumps(state, ensure_ascii=False)}\n\n"
-        elif quiet >= BEAT:
+        elif quiet >= refreshed:
             quiet = 0.0
             yield ": still here\n\n"
         await asyncio.sleep(TICK)

@@ -6,6 +6,7 @@ Knows no HTML and no process. A step whose run has not come so far shows that, a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ from kurabe.arms import write_prompt
 from kurabe.charts import ChartSize, arm_name, colour_token
 from kurabe.recipes import RECIPES, Recipe, for_model, scaled_rate
 from kurabe.report import answers, sentences, tables
-from kurabe.schema import ArmAnswer, QuestionResult, Results, TrialInfo
+from kurabe.runs import EXPORT
+from kurabe.schema import ArmAnswer, CurvePoint, QuestionResult, Results, TrialInfo
 from kurabe.texts import Texts
 from kurabe.workshop.measured import SIGN, counted
 from kurabe.workshop.questions import likely
@@ -104,7 +106,7 @@ def _setting(recipe: Recipe, name: str, hidden: int, t: Texts) -> str:
 
 def _train(show: Show, t: Texts) -> dict[str, Any]:
     seen = show.view
-    drawn = charts.losses(seen.points, t, LARGE)
+    drawn = _losses(seen.points, show.session.language)
     job = show.jobs.get("run")
     failed = job is not None and job.state == "failed" and show.session.tempo == "live"
     columns = [
@@ -121,6 +123,12 @@ def _train(show: Show, t: Texts) -> dict[str, Any]:
         "total": seen.total, "finished": seen.finished, "waiting": not seen.stage and not failed,
         "failed": (job.code, job.last_words) if failed and job else None,
     }  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def _losses(points: tuple[CurvePoint, ...], language: str) -> str | None:
+    """The curves so far; both pages ask for the same ones."""
+    return charts.losses(points, Texts(language), LARGE)
 
 
 def _loss(value: float | None) -> str:
@@ -145,9 +153,9 @@ def _ship(show: Show, t: Texts) -> dict[str, Any]:
     """The files of the way to Ollama with their real sizes; what each lost, once it was asked."""
     job, found = show.jobs.get("ship"), show.parity
     adapters = sorted((show.run / "adapters").glob("1-*/adapter_model.safetensors"))
-    files = [(path.name, texts.size(path.stat().st_size)) for path in adapters]
-    export = show.run / "export"
-    files += [(path.name, texts.size(path.stat().st_size)) for path in sorted(export.glob("*.gguf"), key=_size)[::-1]]
+    files = [(t("report.parity.adapter"), texts.size(_size(path)), path.name) for path in adapters]
+    written = sorted((show.run / EXPORT).glob("*.gguf"), key=_size)[::-1]
+    files += [(path.stem.rpartition("-")[2], texts.size(_size(path)), path.name) for path in written]
     return {
         "missing": show.results is None, "files": files, "working": job is not None and job.state == "running",
         "failed": job.last_words if job and job.state == "failed" and found is None else "",
@@ -175,7 +183,7 @@ def _compare(results: Results, part: int, t: Texts) -> dict[str, Any]:
     rows = answers.shown(results.questions)
     if part >= min(SHOWN, len(rows)):
         labels = [label for label in COMPARED if _has(results, label)]
-        names = [arm_name(label, t) for label in labels]
+        names = [_name(label, t) for label in labels]
         overview = [
             (row.text, [[(answers.SIGNS[mark], mark) for mark in _marks(row, label)] for label in labels])
             for row in rows
@@ -197,8 +205,13 @@ def cells(row: QuestionResult, results: Results, labels: Sequence[str], t: Texts
 
 def cell(answer: ArmAnswer, arm: str, t: Texts) -> Cell:
     listed = groupby(answers.values(answer), key=lambda value: value.mark)
-    return Cell(arm_name(answer.label, t), colour_token(answer.label, arm), answers.absent(answer),
+    return Cell(_name(answer.label, t), colour_token(answer.label, arm), answers.absent(answer),
                 answers.pieces(answer), [(mark, list(values)) for mark, values in listed])  # fmt: skip
+
+
+def _name(label: str, t: Texts) -> str:
+    """An arm as the room knows it: before, after by the old recipe, after by the fair one."""
+    return t(f"workshop.column.{COMPARED.index(label)}") if label in COMPARED else arm_name(label, t)
 
 
 def _has(results: Results, label: str) -> bool:
@@ -216,7 +229,7 @@ def _counted(results: Results, part: int, t: Texts) -> dict[str, Any]:
     order = [label for label in (*COMPARED, "prompt") if label in table]
     head = [count.name(t) for count in table[order[0]]] if order else []
     rows = [
-        (arm_name(label, t), [(SIGN[c.mark], c.mark, f"{c.had} / {c.asked}") for c in table[label]], recall[label])
+        (_name(label, t), [(SIGN[c.mark], c.mark, f"{c.had} / {c.asked}") for c in table[label]], recall[label])
         for label in order
     ]
     return {"head": head, "rows": rows}

@@ -57,6 +57,7 @@ function show(next) {
   arrived = performance.now();
   root.lang = state.language;
   root.dataset.step = state.step;
+  root.dataset.version = state.version;
   root.classList.toggle("dark", state.dark);
   document.title = `${state.title} · kurabe`;
   if (stage.dataset.html !== state.html) {
