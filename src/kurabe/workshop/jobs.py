@@ -5,6 +5,7 @@ Knows no step and no page. A job is a kurabe command; the answering process keep
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -76,7 +77,8 @@ class Answering:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
         )  # fmt: skip
         self._waiting: list[str] = []
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     @property
     def alive(self) -> bool:
@@ -105,6 +107,7 @@ class Answering:
             self._answered(self._waiting.pop(0), [], f"exit code {self._process.poll()}")
 
     def end(self) -> None:
+        """Stop it, whatever it is doing: it stores nothing."""
         if self.alive:
             self._process.terminate()
             try:
@@ -112,3 +115,8 @@ class Answering:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._listener.join(timeout=5)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # words that a dead process never read
+                    pipe.close()

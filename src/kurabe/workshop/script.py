@@ -62,6 +62,8 @@ def parse(text: str, where: str) -> Script:
     starts = [n for n, line in enumerate(lines) if line.startswith("## ")]
     title = next((line[2:].strip() for line in lines if line.startswith("# ")), "")
     steps: list[Step] = []
+    if not starts:
+        raise DataError("The talk track has no step.", where=where, fix="Write a line `## verdict: Title (1 min)`.")
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         found = _HEADING.fullmatch(lines[start])
         if found is None:
@@ -72,8 +74,6 @@ def parse(text: str, where: str) -> Script:
         if name in (step.id for step in steps):
             _refuse(where, start, f"The step {name!r} stands twice.")
         steps.append(_step(name, heading, float(minutes), lines[start + 1 : end]))
-    if not steps:
-        raise DataError("The talk track has no step.", where=where, fix="Write a line `## verdict: Title (1 min)`.")
     return Script(title, tuple(steps))
 
 
