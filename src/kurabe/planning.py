@@ -63,10 +63,12 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     for training in trainings.compared:
         found, faults = describe(training, material, backend)
         infos.extend(found)
-        findings.extend(faults)
+        findings.extend(() if training.shuffled else faults)  # the control repeats a recipe, flaws included
+    if "shuffled" in kept and not any(info.shuffled for info in infos):
+        notes.append(Reason(key="audit.note.nothing-to-shuffle", values={}))
     # What the axes make of the recipe on purpose is no fault of it.
     swept = [info for training in trainings.swept for info in describe(training, material, backend)[0]]
-    keys = stage_keys(kept, questions, [info.trial for info in infos], backend.info.name)
+    keys = stage_keys(kept, questions, infos, backend.info.name)
     keys["answer"].append(swept_keys(swept, questions, material, backend.info.name))
     return Work(
         questions=tuple(questions), batches=tuple(batches(keys, rows_per_batch(backend))), trainings=trainings,
@@ -159,7 +161,7 @@ def fitting_retention(
 
 
 def stage_keys(
-    names: Sequence[str], questions: Sequence[Question], trials: Sequence[int], model: str
+    names: Sequence[str], questions: Sequence[Question], trials: Sequence[TrialInfo], model: str
 ) -> dict[str, list[list[AnswerKey]]]:
     """Stage -> groups of keys. A group is one arm under one trial, or one trial's retention: metered apart."""
 
@@ -173,10 +175,10 @@ def stage_keys(
     before = [keys(name, 0, arms.ARMS[name].probes) for name in names if 0 in trials_of(name, trials)]
     before.append(keys("base", 0, RETENTION))
     after: list[list[AnswerKey]] = []
-    for trial in trials:
-        used = [name for name in names if trial in trials_of(name, trials)]
-        after.extend(keys(name, trial, arms.ARMS[name].probes) for name in used)
-        after.append(keys("lora", trial, RETENTION))
+    for info in trials:
+        used = [name for name in names if info.trial in trials_of(name, trials)]
+        after.extend(keys(name, info.trial, arms.ARMS[name].probes) for name in used)
+        after.extend([keys("lora", info.trial, RETENTION)] if not info.shuffled else [])
     return {"base": before, "answer": after}
 
 
@@ -194,9 +196,11 @@ def swept_keys(
     ]
 
 
-def trials_of(arm: str, trials: Sequence[int]) -> list[int]:
+def trials_of(arm: str, trials: Sequence[TrialInfo]) -> list[int]:
     """The trials under which an arm answers; 0 is the model without an adapter."""
-    return {"none": [0], "each": list(trials), "first": list(trials[:1])}[arms.ARMS[arm].trials]
+    true = [info.trial for info in trials if not info.shuffled]
+    control = [info.trial for info in trials if info.shuffled]
+    return {"none": [0], "each": true, "first": true[:1], "control": control}[arms.ARMS[arm].trials]
 
 
 def metered_as(batch: Batch) -> tuple[str, int]:

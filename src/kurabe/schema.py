@@ -75,6 +75,13 @@ class Example(Record):
         return self.wordings[0].text
 
 
+class Passage(Record):
+    """A piece of the user's documents, long enough to be read by itself."""
+
+    source: str  # the document's file name
+    text: str
+
+
 class Message(Record):
     role: Literal["system", "user", "assistant"]
     content: str
@@ -215,6 +222,12 @@ class TrialInfo(Record):
     positions: int  # those of all its steps
     wordings: int = 0  # trained wordings of each example; 0: not recorded
     of: int = 0  # the trial whose training this one is a checkpoint of; 0: trained by itself
+    shuffled: bool = False  # the control: trained on answers that belong to other examples
+
+    @property
+    def name(self) -> str:
+        """The recipe, and whether its answers were shuffled: what trials of one table differ by."""
+        return f"{self.recipe}-shuffled" if self.shuffled else self.recipe
 
 
 class Point(Record):
@@ -250,6 +263,7 @@ class RunRequest(Record):
     language: str  # of the data: "en" or "ja"
     settings: dict[str, Any]
     prompt: str  # the system prompt of the `prompt` arms: written from the training rows, or the user's own file
+    passages: tuple[Passage, ...] = ()  # what the `rag` arms search: the user's documents; none: the training rows
     notes: tuple[Reason, ...] = ()
 
 
@@ -390,6 +404,7 @@ class CostEstimate(Record):
     money_per_thousand: float | None  # None without a price table
     cached_tokens: float = 0.0  # mean per answer: prompt tokens that another answer had already paid for
     break_even: int | None = None  # questions after which a LoRA's training is paid back by its shorter prompt
+    break_even_rag: int | None = None  # the same beside the prompt that retrieval fills
 
 
 class CurvePoint(Record):

@@ -52,7 +52,8 @@ def inert(text: str) -> str:
 
 
 def _headline(results: Results, t: Texts) -> str:
-    return " ".join(filter(None, (sentences.headline(results.verdict, t), sentences.reservation(results.verdict, t))))
+    beside = (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t))
+    return " ".join(filter(None, (sentences.headline(results.verdict, t), *beside)))
 
 
 def _verdict(results: Results, t: Texts) -> list[str]:

@@ -52,6 +52,7 @@ def page(results: Results, t: Texts) -> str:
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
         reservation=sentences.reservation(results.verdict, t),
+        missing=sentences.missing_arms(results, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
         notes=[sentences.sentence(note, t) for note in results.notes],
@@ -105,6 +106,7 @@ def _findings(results: Results, t: Texts) -> list[tuple[str, list[tuple[str, str
     return [
         (trial.recipe, [(f.level, *sentences.finding(f, t)) for f in results.audit if f.recipe == trial.recipe])
         for trial in results.trials
+        if not trial.shuffled
     ]
 
 

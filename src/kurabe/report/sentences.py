@@ -36,6 +36,11 @@ def reservation(verdict: Verdict, t: Texts) -> str:
     return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
 
 
+def missing_arms(results: Results, t: Texts) -> str:
+    """Arms that the model's window cannot hold: a table without them is no comparison with them."""
+    return " ".join(sentence(note, t) for note in results.notes if note.key == "audit.note.arm-left-out")
+
+
 def sentence(reason: Reason, t: Texts) -> str:
     """A reason, a change or a note as one sentence, its numbers written for people."""
     if not reason.key.startswith("verdict."):
