@@ -12,7 +12,7 @@ import pytest
 from killed_run import ROWS, SHARES, backend, settings, write_data
 
 import kurabe
-from kurabe import arms, backends, dataset, experiment, planning
+from kurabe import arms, backends, dataset, experiment, planning, stale
 from kurabe.analysis import load_run
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
@@ -72,7 +72,27 @@ def test_each_arm_is_asked_what_the_design_says(whole: tuple[Results, RunFolder]
         **{("lora", trial, probe): n for trial in (1, 2) for probe in ("held_out", "trained")},
         **{("lora", trial, probe): 3 for trial in (1, 2) for probe in ("general", "reading")},
         ("lora+prompt", 1, "held_out"): n, ("lora+prompt", 1, "trained"): n,
+        **{(arm, trial, "stale"): n for arm, trial in STALE},
     }  # fmt: skip
+
+
+STALE = (("prompt", 0), ("rag", 0), ("lora+prompt", 1), ("lora+rag", 1))
+
+
+def test_one_value_of_each_example_is_changed_in_what_an_arm_is_shown(whole: tuple[Results, RunFolder]) -> None:
+    results, folder = whole
+    make = planning.request_maker(experiment._material(folder), folder.questions(), 10)
+    changes = stale.changes(folder.examples())
+    for key in (key for batch in folder.plan() for key in batch.keys if key.probe == "stale"):
+        change, shown = changes[key.question.rsplit("/", 1)[0]], make(key).messages[0].content
+        assert change.new.text in shown and change.example.answer in shown
+    assert [(s.label, s.old.n) for s in results.stale] == [(arm, len(ROWS)) for arm, _ in STALE]
+    for told in results.stale:  # the script answers from the rows as they were
+        assert told.followed.value == 0 and (told.old.value or 0) + (told.other.value or 0) == 1
+    prompt = next(arm for arm in results.arms if arm.arm == "prompt")
+    assert next(s for s in results.stale if s.label == "prompt").old.value == pytest.approx(
+        prompt.recall.value, abs=0.4
+    )
 
 
 def test_a_batch_is_one_arm_under_one_trial_and_before_training_none_is_needed(
@@ -219,12 +239,17 @@ def test_documents_are_searched_and_survive_their_files(tmp_path: Path) -> None:
     assert told["audit.note.documents-hold-held-out"] == {"wordings": 1}
     fake = FakeBackend(lambda request: request.messages[0].content)
     (answer,) = experiment.ask(folder.path, "How much is article 1?", backend=fake)
-    assert answer.text.endswith("Prices\nArticle 1 costs $1.50.") and "row" not in answer.text
+    assert "\n\nPrices\nArticle 1 costs $1.50.\n\n" in answer.text and "today" not in answer.text, "no training row"
 
 
 def test_retention_can_be_left_out(tmp_path: Path) -> None:
     results, folder = run(tmp_path, retention=0)
-    assert results.retention == () and {q.probe for q in folder.questions()} == {"held_out", "trained"}
+    assert results.retention == () and {q.probe for q in folder.questions()} == {"held_out", "trained", "stale"}
+
+
+def test_where_no_tuned_model_is_shown_facts_nothing_can_be_stale(tmp_path: Path) -> None:
+    results, folder = run(tmp_path, arms=("base", "prompt", "rag", "lora"))
+    assert results.stale == () and "stale" not in {q.probe for q in folder.questions()}
 
 
 def narrow(context: int) -> FakeBackend:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, curves, scoring, stats, storage, verdict
+from kurabe import cost, curves, scoring, stale, stats, storage, verdict
 from kurabe.errors import StoppedError
 from kurabe.runs import RunFolder
 from kurabe.schema import (
@@ -125,6 +125,7 @@ def analyse(folder: RunFolder) -> Results:
         arms=arm_results,
         differences=differences,
         retention=retention,
+        stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,

@@ -15,7 +15,7 @@ FactKind: TypeAlias = Literal[
     "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
-Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "ask"]
+Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask"]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
@@ -98,7 +98,7 @@ class Question(Record):
     """One thing to be asked, by whichever arms. An answer is right when all `facts` are; or, where `accept` is given
     (general questions), when any of its strings stands in the answer."""
 
-    id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check); a retention question's own id
+    id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check), "/s1" (stale); of retention its own id
     example: str  # the cluster: its example; of a retention question its shop, or itself
     probe: Probe
     text: str
@@ -391,6 +391,16 @@ class RetentionResult(Record):
     kept: Estimate
 
 
+class StaleResult(Record):
+    """One arm after one value per example was changed in what it is shown: which value it said. Shares of the examples
+    whose new value it was shown; the three of them come to 1."""
+
+    label: str
+    followed: Estimate  # the new value
+    old: Estimate  # the one from before, which a LoRA was trained on
+    other: Estimate  # neither, or both
+
+
 class CostEstimate(Record):
     label: str
     arm: str
@@ -489,6 +499,7 @@ class Results(Record):
     arms: tuple[ArmResult, ...]
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
+    stale: tuple[StaleResult, ...] = ()
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()

@@ -32,6 +32,8 @@ def markdown(results: Results, t: Texts) -> str:
         *_training(results, t),
         *_curves(results, t),
         *_answers(results, t),
+        *_table(tables.stale(results, t)),
+        *([f"- {t('report.stale.explained')}"] if results.stale else []),
         *_table(tables.retention(results, t)),
         *_table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
@@ -59,7 +61,7 @@ def _headline(results: Results, t: Texts) -> str:
 def _verdict(results: Results, t: Texts) -> list[str]:
     return [
         f"**{_headline(results, t)}**",
-        *_bullets(sentences.reasons(results.verdict, t)),
+        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), sentences.stale_risk(results, t)))),
         f"{t('report.changes')}:",
         *_bullets(sentences.changes(results.verdict, t)),
     ]

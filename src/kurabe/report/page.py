@@ -53,6 +53,7 @@ def page(results: Results, t: Texts) -> str:
         headline=sentences.headline(results.verdict, t),
         reservation=sentences.reservation(results.verdict, t),
         missing=sentences.missing_arms(results, t),
+        stale_risk=sentences.stale_risk(results, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
         notes=[sentences.sentence(note, t) for note in results.notes],
@@ -73,7 +74,7 @@ def page(results: Results, t: Texts) -> str:
     )
 
 
-_TABLES = ("arms", "differences", "trials", "retention", "costs", "settings", "provenance")
+_TABLES = ("arms", "differences", "trials", "stale", "retention", "costs", "settings", "provenance")
 
 
 @cache

@@ -78,6 +78,21 @@ def retention(results: Results, t: Texts) -> Table:
     return _table(t, "retention", rows)
 
 
+def stale(results: Results, t: Texts) -> Table:
+    """Which value each arm said after one was changed in what it is shown."""
+    rows = [
+        (
+            arm_name(s.label, t),
+            _value(s.followed, t),
+            _value(s.old, t),
+            texts.percent(s.other.value),
+            texts.count(s.old.n),
+        )
+        for s in results.stale
+    ]
+    return _table(t, "stale", rows)
+
+
 def costs(results: Results, t: Texts) -> Table:
     """Preparation once, then what each answer takes. Columns without any number are left out."""
     rows = [_cost_row(cost, t, results) for cost in results.costs]
