@@ -1,4 +1,4 @@
-"""A changed value reads as one, is nowhere else, and is what an arm is then shown; answers say which one was believed."""
+"""A changed value reads as one, is nowhere else, and is what an arm is then shown; answers say which it believed."""
 
 from __future__ import annotations
 
