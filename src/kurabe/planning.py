@@ -68,6 +68,7 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
         notes.append(Reason(key="audit.note.nothing-to-shuffle", values={}))
     # What the axes make of the recipe on purpose is no fault of it.
     swept = [info for training in trainings.swept for info in describe(training, material, backend)[0]]
+    notes += rows_found(kept, material, own)
     unseen = stale.unseen([name for name in kept if "stale" in arms.ARMS[name].probes], material)
     keys = stage_keys(kept, questions, infos, backend.info.name, unseen)
     keys["answer"].append(swept_keys(swept, questions, material, backend.info.name))
@@ -148,6 +149,19 @@ def fitting_arms(
             values = {"arm": name, "tokens": tokens, "context": backend.info.context}
             notes.append(Reason(key="audit.note.arm-left-out", values=values))
     return kept, notes
+
+
+def rows_found(names: Sequence[str], material: arms.Material, questions: Sequence[Question]) -> list[Reason]:
+    """How often the search over the training rows finds a held-out question's own row: without it no arm that searches
+    can be right. Of documents nobody knows which passage is a question's own."""
+    if material.passages or not set(names) & set(arms.INDEXED):
+        return []
+    index, asked = arms.index_rows(material.examples), [q for q in questions if q.probe == "held_out"]
+    found = sum(
+        q.example in {material.examples[n].id for n in index.search(q.text, material.nearest)} for q in asked
+    )  # fmt: skip
+    values = {"found": found, "questions": len(asked), "nearest": material.nearest}
+    return [Reason(key="audit.note.rows-found", values=values)] if asked else []
 
 
 def fitting_retention(
