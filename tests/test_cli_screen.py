@@ -24,6 +24,7 @@ from kurabe.cli.shape import TINYLLAMA, Shape
 from kurabe.cli.sidebyside import marks, show_answers
 from kurabe.cli.summary import arms_table, costs_table, show_results, verdict_panel
 from kurabe.report import render, sentences
+from kurabe.report.answers import main_arms
 from kurabe.report.sentences import headline
 from kurabe.schema import ArmAnswer, Estimate, Event, Fact, Outcome, Reason, Results, StaleResult
 from kurabe.settings import Prices, RunSettings
@@ -217,6 +218,16 @@ def test_an_arm_left_out_and_the_risk_of_a_stale_fact_stand_in_the_frame_of_the_
     for form in ("html", "md"):
         said = render(told, form, language)
         assert "9,000" in said and "40 %" in said and t("report.stale.caption") in said
+
+
+def test_where_the_prompt_does_not_fit_retrieval_stands_in_its_place(finished: tuple[str, Results]) -> None:
+    _, results = finished
+    prompt = next(arm for arm in results.arms if arm.label == "prompt")
+    rag = prompt.model_copy(update={"arm": "rag", "label": "rag"})
+    without = tuple(arm for arm in results.arms if arm.label != "prompt")
+    assert main_arms(results) == ("base", "prompt", "lora")
+    assert main_arms(results.model_copy(update={"arms": (*results.arms, rag)})) == ("base", "prompt", "lora")
+    assert main_arms(results.model_copy(update={"arms": (*without, rag)})) == ("base", "rag", "lora")
 
 
 # --- progress --------------------------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from kurabe.texts import Texts
 _SPECIAL = re.compile(r"([\\`*\[\]<>#|~@]|\$(?!\d)|&(?=#?\w+;)|_(?![^\W_])|(?<![^\W_])_)")
 _START = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
 _ADDRESS = re.compile(r"(?i)(?<=[a-z])(:)(?=//)|(?<=www)(\.)")
-MAIN_ARMS = ("base", "prompt", "lora")
 
 
 def markdown(results: Results, t: Texts) -> str:
@@ -87,7 +86,8 @@ def _answers(results: Results, t: Texts) -> list[str]:
     parts = [f"## {t('report.answers.caption')}"]
     for question in answers.shown(results.questions):
         parts += [f"### {inert(question.text)}", f"- **{t('report.expected')}**: {inert(question.expected)}"]
-        parts += [_answer(answer, t) for answer in question.answers if answer.label in MAIN_ARMS]
+        main = answers.main_arms(results)
+        parts += [_answer(answer, t) for answer in question.answers if answer.label in main]
     return parts
 
 

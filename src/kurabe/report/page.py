@@ -21,7 +21,6 @@ from kurabe.schema import ArmAnswer, QuestionResult, Results
 from kurabe.texts import Texts
 
 _WHOLE = re.compile(r"--[a-z-]{1,20}(?: [A-Z]{1,9})?|(?:\d{1,3}–)?\d[\d.]{0,4} %|[+−]\d+ (?:to|〜) [+−]\d+")
-MAIN_ARMS = ("base", "prompt", "lora")  # side by side with the expected answer; the other arms below them
 
 
 class Cell(NamedTuple):
@@ -113,11 +112,12 @@ def _findings(results: Results, t: Texts) -> list[tuple[str, list[tuple[str, str
 
 def _row(question: QuestionResult, results: Results, t: Texts) -> Row:
     cells = {answer.label: _cell(answer, results, t) for answer in question.answers}
+    main = answers.main_arms(results)  # side by side with the expected answer; the other arms stand below them
     return Row(
         question=question,
         expected=answers.expected_pieces(question),
-        main=[cells[label] for label in MAIN_ARMS if label in cells],
-        others=[cell for label, cell in cells.items() if label not in MAIN_ARMS],
+        main=[cells[label] for label in main if label in cells],
+        others=[cell for label, cell in cells.items() if label not in main],
     )
 
 
