@@ -35,7 +35,7 @@ def test_a_change_is_one_value_that_no_row_holds_and_leaves_the_others(path: Pat
     examples = splits.prepare(data.examples, data.language, 0).examples
     changes = stale.changes(examples)
     assert len(changes) >= 5
-    known = [fact for example in examples for fact in find_facts(example.answer)]
+    known = [fact for example in examples for fact in example.facts]
     for example in examples:
         if example.id in changes:
             old, new, changed = changes[example.id]
@@ -57,6 +57,13 @@ def test_ranges_stay_ranges(language: str) -> None:
 @pytest.mark.parametrize("answer", ["Yes.", "Ask Nora.", "We open at 9:00.", "Call 555-0142."])
 def test_an_answer_without_a_value_that_may_change_is_left_out(answer: str) -> None:
     assert stale.changes([row("tea", answer)]) == {} and stale.questions([row("tea", answer)]) == ()
+
+
+def test_of_many_examples_some_spread_over_the_file_are_changed() -> None:
+    many = [row(f"tea{n}", f"Tea number {n} costs ${n}.") for n in range(1, 201)]
+    changes = stale.changes(many)
+    assert 40 < len(changes) <= stale.MOST
+    assert [name for name in changes if int(name.removeprefix("tea")) > 190], "not the first ones only"
 
 
 def test_rows_and_the_prompt_written_from_them_are_brought_up_to_date() -> None:
