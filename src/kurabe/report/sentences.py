@@ -36,6 +36,24 @@ def reservation(verdict: Verdict, t: Texts) -> str:
     return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
 
 
+def missing_arms(results: Results, t: Texts) -> str:
+    """Arms that the model's window cannot hold: a table without them is no comparison with them."""
+    return " ".join(sentence(note, t) for note in results.notes if note.key == "audit.note.arm-left-out")
+
+
+def stale_risk(results: Results, t: Texts) -> str:
+    """The tuned arm that clung most to values which had changed in what it was shown; "" where none did."""
+    tuned = [s for s in results.stale if s.label.startswith("lora") and s.old.value]
+    if not tuned:
+        return ""
+    worst = max(tuned, key=lambda s: s.old.value or 0.0)
+    span = texts.interval(worst.old.low, worst.old.high)
+    return t(
+        "report.stale.risk", label=arm_name(worst.label, t), old=texts.percent(worst.old.value), examples=worst.old.n,
+        range=t("verdict.range", interval=span) if span else "",
+    )  # fmt: skip
+
+
 def sentence(reason: Reason, t: Texts) -> str:
     """A reason, a change or a note as one sentence, its numbers written for people."""
     if not reason.key.startswith("verdict."):
