@@ -82,7 +82,7 @@ def test_answer_loss_is_the_mean_over_tokens_then_over_rows(engine: Engine) -> N
     work = job(rows=2, batch=2)
     first = next(train(engine, [work], PAD))
     means = []
-    for ids, labels in work.rows:
+    for ids, labels, _ in work.rows:
         means.append(F.cross_entropy(logits(engine, ids)[:-1], torch.tensor(labels)[1:], ignore_index=IGNORE))
     assert first.loss == pytest.approx(float(sum(means) / 2), rel=1e-4)
     assert first.supervised == sum(label != IGNORE for r in work.rows for label in r.labels)

@@ -19,7 +19,7 @@ from kurabe.errors import SettingsError
 from kurabe.schema import Axis, Record
 
 ARM_NAMES = ("base", "prompt", "lora", "lora+prompt", "ceiling")
-RECIPE_NAMES = ("fair", "origin")
+RECIPE_NAMES = ("fair", "distil", "fair+retention", "distil+retention", "fair+unknown", "origin")
 AXES: tuple[Axis, ...] = get_args(Axis)
 ENVIRONMENT_PREFIX = "KURABE_"
 _NO_SETTINGS = ("KURABE_LANG",)  # variables of the screen, read by `texts`
