@@ -98,9 +98,13 @@ def scaled_rate(recipe: Recipe, hidden: int) -> float:
     return recipe.rate * math.pow(recipe.rate_width / width, WIDTH_EXPONENT)
 
 
+def _is_ours(recipe: Recipe) -> bool:
+    return recipe.name in RECIPES and recipe.name != "origin"
+
+
 def for_model(recipe: Recipe, parameters: int) -> Recipe:
     """The recipe as it is used on a model of this size: ours take rank 8 below 100M parameters."""
-    if recipe.name != "origin" and parameters < 100_000_000:
+    if _is_ours(recipe) and parameters < 100_000_000:
         return recipe.model_copy(update={"rank": 8, "alpha": 16.0})
     return recipe
 
@@ -126,7 +130,7 @@ def plan(recipe: Recipe, samples: int, examples: int, hidden: int, beside: int =
     epochs = max(wanted)
     steps = epochs * steps_per_epoch
     rate = scaled_rate(recipe, hidden)
-    if recipe.name != "origin" and epochs * own_steps < SHORT_RUN_STEPS:
+    if _is_ours(recipe) and epochs * own_steps < SHORT_RUN_STEPS:
         rate *= SHORT_RUN_BOOST
     warmup = recipe.warmup_steps if recipe.warmup_steps is not None else min(10, math.ceil(steps * 0.05))
     factor = {"linear": _linear, "constant": _constant, "flat": _flat}[recipe.schedule]

@@ -381,6 +381,16 @@ class RetentionResult(Record):
     kept: Estimate
 
 
+class TeacherResult(Record):
+    """How often the model itself, with the one right row in its prompt, said what a trial was to learn. It bounds what
+    the trial can learn from it: the other rows are learned as they stand."""
+
+    trial: int
+    recipe: str
+    rows: int  # training rows with a value to check by
+    read: Estimate  # the share whose answer was whole, held every expected value and no other
+
+
 class CostEstimate(Record):
     label: str
     arm: str
@@ -478,6 +488,7 @@ class Results(Record):
     arms: tuple[ArmResult, ...]
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
+    teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()

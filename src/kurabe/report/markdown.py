@@ -35,6 +35,7 @@ def markdown(results: Results, t: Texts) -> str:
         *_table(tables.retention(results, t)),
         *_table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
+        *_bullets(map(inert, sentences.teachers(results, t))),
         *_table(tables.settings(results, t)),
         *_table(tables.provenance(results, t)),
         f"## {t('report.command')}",

@@ -1,0 +1,2 @@
+from pathlib import Path
+DOCS = Path("docs")
