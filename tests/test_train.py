@@ -93,7 +93,7 @@ def test_loss_on_everything_takes_padding_in_as_the_old_show_did(engine: Engine)
     work = job(rows=2, batch=1, accumulation=2, loss_on="everything", pad_to=32)
     first = next(train(engine, [work], PAD))
     means = []
-    for ids, _ in work.rows:
+    for ids, _, _ in work.rows:
         padded = ids + [PAD] * (32 - len(ids))
         scores = logits(engine, padded, [1] * len(ids) + [0] * (32 - len(ids)))
         means.append(F.cross_entropy(scores[:-1], torch.tensor(padded)[1:]))
