@@ -140,13 +140,14 @@ class Chat:
         texts = [self.tokenizer.decode(list(ids[:k]), skip_special_tokens=True) for k in range(len(ids) + 1)]
         if texts[-1].strip() != answer.strip():
             return set(range(len(ids)))
+        special = {i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
         moved = len(answer) - len(answer.lstrip()) - (len(texts[-1]) - len(texts[-1].lstrip()))
         # A character of several tokens reads U+FFFD until the last of them: each of them writes it.
         at = [len(text.rstrip("\ufffd")) + moved for text in texts]
         return {
             k
             for k, (first, after) in enumerate(itertools.pairwise(at))
-            if texts[k] != texts[k + 1]  # special tokens write nothing
+            if ids[k] not in special  # those write nothing
             and any(first < end and max(after, first + 1) > start for start, end in spans)
         }
 

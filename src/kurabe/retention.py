@@ -48,7 +48,7 @@ def mixable_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
     Random(f"mix/{language}/{seed}").shuffle(general)
     reading = _reading(language, max(n - n // 2, n - len(general)), f"mix/{seed}", ROWS_PER_MIXED_SHOP)
     turns = (question for pair in itertools.zip_longest(reading, general[:n]) for question in pair if question)
-    return tuple(q.model_copy(update={"probe": "mix"}) for q in itertools.islice(turns, n))
+    return tuple(q.model_copy(update={"id": f"mix-{q.id}", "probe": "mix"}) for q in itertools.islice(turns, n))
 
 
 def unknown_questions(language: str, n: int, seed: int, said: Sequence[str]) -> tuple[Question, ...]:
