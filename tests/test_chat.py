@@ -218,7 +218,7 @@ def test_the_real_tokenizer_keeps_the_prefix() -> None:
     assert c.joined == 0
 
 
-# --- which tokens write a value ----------------------------------------------------------------------------------------
+# --- which tokens write a value --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", ["It costs $6.99 today.", "  It costs $6.99 today.", "送料は￥500、🙂 $6.99です。"])

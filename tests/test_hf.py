@@ -345,7 +345,7 @@ print(json.dumps({"early": early, "late": [m for m in ("peft", "trl", "datasets"
     assert json.loads(done.stdout) == {"early": [], "late": []}
 
 
-# --- a teacher ---------------------------------------------------------------------------------------------------------
+# --- a teacher -------------------------------------------------------------------------------------------------------
 
 
 def taught(item: str) -> Sample:

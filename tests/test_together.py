@@ -56,7 +56,7 @@ def job(trial: int, dropout: float = 0.0, **changes: Any) -> Job:
         if trial % 3 == 0:  # every third trial has a teacher, at every other label
             top = torch.randn(64, generator=pick).topk(20)
             likely = Soft(array("i", top.indices.tolist()), array("f", top.values.softmax(-1).tolist()))
-            soft = {at: likely for at in range(5, len(ids), 2)}
+            soft = dict.fromkeys(range(5, len(ids), 2), likely)
         rows.append(Rendered(ids, [IGNORE] * 5 + ids[5:], soft))
     return Job(trial, recipes.plan(recipe, count, count, 32), tuple(rows), 1000 + trial)
 

@@ -89,7 +89,7 @@ def append(path: Path, run: Run) -> None:
             if (stored.model.sha256, stored.provenance.data_sha256) != (run.model.sha256, run.provenance.data_sha256):
                 raise DataError(
                     "The stored runs are of another model or other data.", where=str(path),
-                    why=f"Theirs is {stored.model.name} {stored.model.sha256[:12]}, this one's {run.model.sha256[:12]}.",
+                    why=f"The weights of those are {stored.model.sha256[:12]}, of this one {run.model.sha256[:12]}.",
                     fix=f"{COMMAND} --results ANOTHER.jsonl",
                 )  # fmt: skip
         journal.append([run.model_dump(mode="json")], sync=True)
