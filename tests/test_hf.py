@@ -357,6 +357,18 @@ def taught(item: str) -> Sample:
     return plain.model_copy(update={"teacher": (system, question(item)), "values": ((start, len(text) - 1),)})
 
 
+def alone(backend: HFBackend, ids: list[int]) -> torch.Tensor:
+    """The logits of one row without adapter, through transformers' own attention."""
+    backend.stack.route([0])
+    backend.engine.decoder.set_attn_implementation("sdpa")
+    try:
+        with torch.inference_mode():
+            scores: torch.Tensor = backend.engine.head(backend.engine.decoder(torch.tensor([ids])).last_hidden_state)[0]
+            return scores
+    finally:
+        backend.engine.decoder.set_attn_implementation(ATTENTION)
+
+
 def test_a_taught_row_holds_the_teachers_shares_wherever_no_value_stands(backend: HFBackend) -> None:
     """Against transformers itself: one row at a time, no adapter, no packing."""
     list(backend.train([plan(1, steps=5)]))  # an adapter that must not teach
@@ -368,9 +380,7 @@ def test_a_taught_row_holds_the_teachers_shares_wherever_no_value_stands(backend
         assert (row.ids, row.labels) == (before.ids, before.labels)
         sample = taught(item)
         whole = backend.chat.sample([*sample.teacher, sample.messages[-1]])
-        backend.stack.route([0])
-        with torch.inference_mode():
-            scores = backend.engine.head(backend.engine.decoder(torch.tensor([whole.ids])).last_hidden_state)[0]
+        scores = alone(backend, whole.ids)
         moved = len(whole.ids) - len(row.ids)
         for at, soft in row.soft.items():
             top = scores[at + moved - 1].float().topk(hf.LIKELY)
