@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, curves, scoring, stale, stats, storage, verdict
+from kurabe import cost, curves, lessons, scoring, stale, stats, storage, verdict
 from kurabe.errors import StoppedError
+from kurabe.recipes import RECIPES
 from kurabe.runs import RunFolder
 from kurabe.schema import (
     Answer,
@@ -29,6 +30,7 @@ from kurabe.schema import (
     RunInfo,
     Score,
     Status,
+    TeacherResult,
     TrialInfo,
 )
 from kurabe.settings import ARM_NAMES, RunSettings
@@ -102,6 +104,7 @@ def analyse(folder: RunFolder) -> Results:
     arm_results = tuple(_arm_result(arm, settings.seed) for arm in arms)
     differences = tuple(_differences(arms, settings.seed))
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
+    teachers = tuple(_teachers(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
     findings = folder.findings()
     swept = _curves(answers, asked, info, arms, first, settings.seed)
@@ -128,6 +131,7 @@ def analyse(folder: RunFolder) -> Results:
         differences=differences,
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
+        teachers=teachers,
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,
@@ -285,6 +289,23 @@ def _retention(
                     right_before=len(known),
                     kept=stats.share(_kept(known, after, asked), seed),
                 )
+
+
+def _teachers(
+    answers: Sequence[Answer], asked: Mapping[str, Question], trials: Sequence[TrialInfo], seed: int
+) -> Iterable[TeacherResult]:
+    """How well the model read what each trial learned from it, over the training rows of each example."""
+    read: dict[str, stats.Cluster] = {}
+    for answer in answers:
+        right = lessons.reads_right(answer, asked[answer.key.question]) if answer.key.probe == "teacher" else None
+        if right is not None:
+            example = asked[answer.key.question].example
+            before = read.get(example, stats.Cluster(0, 0))
+            read[example] = stats.Cluster(before.total + right, before.items + 1)
+    for trial in trials:
+        if read and RECIPES[trial.recipe].teacher:
+            rows = round(sum(cluster.items for cluster in read.values()))
+            yield TeacherResult(trial=trial.trial, recipe=trial.recipe, rows=rows, read=stats.share(read, seed))
 
 
 def _kept(known: Iterable[str], after: Mapping[str, bool], asked: Mapping[str, Question]) -> dict[str, stats.Cluster]:

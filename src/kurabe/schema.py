@@ -15,9 +15,10 @@ FactKind: TypeAlias = Literal[
     "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
-Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask"]
+Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask", "teacher", "mix"]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
+UsageKind: TypeAlias = Literal["loading", "preparation", "answering"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
 Axis: TypeAlias = Literal["examples", "wordings", "samples", "epochs", "rank", "rate", "seeds"]
 
@@ -88,10 +89,13 @@ class Message(Record):
 
 
 class Sample(Record):
-    """One training row: messages that end with the expected assistant answer."""
+    """One training row: messages that end with the answer that is learned."""
 
-    example: str
+    example: str  # "" for a row beside the user's own
     messages: tuple[Message, ...]
+    source: str = ""  # the question whose answer, by the model itself before training, takes the expected one's place
+    teacher: tuple[Message, ...] = ()  # what it was asked then, where its likelihoods are learned, too
+    values: tuple[tuple[int, int], ...] = ()  # spans of the answer's characters that are learned as they stand
 
 
 class Question(Record):
@@ -167,7 +171,7 @@ class Step(Record):
 class Usage(Record):
     """Metered work. Loading belongs to no arm; preparation and answering are kept apart."""
 
-    kind: Literal["loading", "preparation", "answering"]
+    kind: UsageKind
     arm: str
     trial: int
     seconds: float
@@ -401,6 +405,16 @@ class StaleResult(Record):
     other: Estimate  # neither, or both
 
 
+class TeacherResult(Record):
+    """How often the model itself, with the one right row in its prompt, said what a trial was to learn. It bounds what
+    the trial can learn from it: the other rows are learned as they stand."""
+
+    trial: int
+    recipe: str
+    rows: int  # training rows with a value to check by
+    read: Estimate  # the share whose answer was whole, held every expected value and no other
+
+
 class CostEstimate(Record):
     label: str
     arm: str
@@ -526,6 +540,7 @@ class Results(Record):
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
     stale: tuple[StaleResult, ...] = ()
+    teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()

@@ -55,7 +55,7 @@ def page(results: Results, t: Texts) -> str:
         stale_risk=sentences.stale_risk(results, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
-        notes=[sentences.sentence(note, t) for note in results.notes],
+        notes=[*(sentences.sentence(note, t) for note in results.notes), *sentences.teachers(results, t)],
         command=sentences.command(results),
         charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention", "parity")},
         tables={name: getattr(tables, name)(results, t) for name in _TABLES},

@@ -84,6 +84,18 @@ def parity(found: Parity, t: Texts) -> list[str]:
     return [*said, t("report.parity.larger", format=larger)] if larger else said
 
 
+def teachers(results: Results, t: Texts) -> list[str]:
+    """How well the model read what a recipe had it teach itself."""
+    return [
+        t(
+            "analysis.teacher", recipe=found.recipe, rows=found.rows, share=texts.percent(found.read.value),
+            range=t("verdict.range", interval=span) if span else "",
+        )
+        for found in results.teachers
+        for span in [texts.interval(found.read.low, found.read.high)]
+    ]  # fmt: skip
+
+
 def curve(results: Results, axis: str, t: Texts) -> list[str]:
     """What one curve says: where LoRA reaches the prompt, and what it predicted for a point that it had not seen."""
     said = []
