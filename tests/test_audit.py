@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurabe.audit import RowTokens, audit, token_stats
+from kurabe.auditing.plan import RowTokens, audit_plan, token_stats
 from kurabe.recipes import RECIPES, plan
 from kurabe.schema import Finding
 from kurabe.texts import LANGUAGES, Texts, catalogue
@@ -20,7 +20,7 @@ SHOW = [RowTokens(58, 132)] * 10
 
 def findings(recipe=ORIGIN, rows=SHOW, wordings=(1,) * 10, hidden=2048, context=4096) -> dict[str, Finding]:  # type: ignore[no-untyped-def]
     planned = plan(recipe, len(rows), len(wordings), hidden)
-    found = audit(planned, wordings, token_stats(rows, recipe), hidden=hidden, context=context)
+    found = audit_plan(planned, wordings, token_stats(rows, recipe), hidden=hidden, context=context)
     return {finding.id: finding for finding in found}
 
 
