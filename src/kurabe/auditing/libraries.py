@@ -22,9 +22,12 @@ class Library(NamedTuple):
     keys: Mapping[str, tuple[str, Convert]]
     defaults: Mapping[str, Any]
 
-    def key(self, field: str) -> str:
-        """What the library calls a field, the field's own name where it has no word for it."""
-        return next((key for key, (known, _) in self.keys.items() if known == field), field)
+    def setting(self, field: str, value: Any) -> tuple[str, Any] | None:
+        """A field and its value in the words of this library; None where it has none for it."""
+        for key, (known, convert) in self.keys.items():
+            if known == field:
+                return key, (not value if convert is opposite else value)
+        return None
 
 
 def opposite(value: Any) -> bool | None:
@@ -161,6 +164,19 @@ LIBRARIES: dict[str, Library] = {
 
 # LLaMA-Factory samples where nothing is said (hparams/generating_args.py).
 SAMPLING: dict[str, Any] = {"sampled": True, "temperature": 0.95, "max_new_tokens": 1024}
+
+
+# Where a library has no word of its own: PEFT's for adapters, transformers' for generating.
+_ELSEWHERE = {"targets": "target_modules", "sampled": "do_sample", "max_new_tokens": "max_new_tokens"}
+
+
+def setting(tool: str, field: str, value: Any) -> dict[str, Any]:
+    """{name: value} as somebody would write it for this library; empty where a sentence has to do."""
+    library = LIBRARIES.get(tool)
+    named = library.setting(field, value) if library else None
+    if named is None and field in _ELSEWHERE and tool in ("transformers", "trl", "peft"):
+        named = _ELSEWHERE[field], value
+    return dict([named]) if named else {}
 
 
 def fields(library: Library, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

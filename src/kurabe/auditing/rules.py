@@ -13,7 +13,7 @@ from typing import Any
 
 from kurabe.auditing.configured import Configured, Rows
 from kurabe.auditing.costs import cost_of
-from kurabe.auditing.libraries import LIBRARIES
+from kurabe.auditing.libraries import setting
 from kurabe.auditing.plan import ENOUGH_EXPOSURES
 from kurabe.auditing.schedule import Schedule, schedule
 from kurabe.recipes import FAIR_RATE, FAIR_WIDTH, SHORT_RUN_STEPS, WIDTH_EXPONENT
@@ -43,8 +43,7 @@ def _finding(
     c: Configured, level: Level, key: str, values: dict[str, Any], *, at: str = "", **repaired: Any
 ) -> Finding:
     """`at` names the field that decides; `repaired` maps fields to values that mend, told in the library's words."""
-    library = LIBRARIES.get(c.tool)
-    told = {library.key(field) if library else field: value for field, value in repaired.items()}
+    told = {name: worth for field, value in repaired.items() for name, worth in setting(c.tool, field, value).items()}
     return Finding(
         id=key, level=level, recipe=c.tool, values=values, where=c.places.get(at, ""), repaired=told, cost=cost_of(key, values)
     )  # fmt: skip
@@ -102,6 +101,8 @@ def _rate(c: Configured, plan: Schedule | None) -> Iterator[Finding]:
 def _loss(c: Configured, rows: Rows | None) -> Iterator[Finding]:
     shares = _shares(c, rows)
     values: dict[str, Any] = shares or {"form": "unmeasured"}
+    if shares and rows and rows.estimated:
+        values = shares | {"form": "about"}
     if c.loss_on_padding:
         yield _finding(c, "warn", "loss-on-padding", values, at="loss_on_padding", loss_on_padding=False)
     if c.loss_on_prompt:
@@ -174,7 +175,7 @@ def _test(c: Configured) -> Iterator[Finding]:
     if c.system is not None and c.test_system is not None and _plain(c.system) != _plain(c.test_system):
         form = {"form": "added"} if not c.system else {"form": "dropped"} if not c.test_system else {}
         values = {"trained": _short(c.system), "asked": _short(c.test_system), **form}
-        yield _finding(c, "warn", "system-prompt-differs", values, at="test_system", test_system=_short(c.system))
+        yield _finding(c, "warn", "system-prompt-differs", values, at="test_system")
     if c.template and c.test_template and c.template != c.test_template:
         values = {"trained": c.template, "asked": c.test_template}
         yield _finding(c, "warn", "template-differs", values, at="test_template")

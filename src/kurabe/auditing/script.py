@@ -314,14 +314,18 @@ def _asking(script: _Script) -> None:
 def _prompts(script: _Script) -> None:
     found = chats(script.tree, script.values)
     by_use = {use: [chat for chat in found if chat.use == use] for use in ("train", "ask")}
-    for use, field, template in (("train", "system", "template"), ("ask", "test_system", "test_template")):
-        said = {chat.system for chat in by_use[use] if chat.system is not None}
-        # Several system messages: which of them meets which is not for us to say.
-        if len(said) == 1 and all(chat.system is not None for chat in by_use[use]):
-            script.set(field, said.pop(), by_use[use][0].line)
+    for use, template in (("train", "template"), ("ask", "test_template")):
         forms = {chat.template for chat in by_use[use]}
         if len(forms) == 1:
             script.set(template, forms.pop(), by_use[use][0].line)
+    systems = {chat.system for chat in by_use["train"]}
+    if len(systems) == 1:
+        script.set("system", systems.pop(), by_use["train"][0].line if by_use["train"] else 0)
+    # Asked in several ways: one that is trained for is enough. A message that is not known could be that one.
+    asked = sorted(by_use["ask"], key=lambda chat: (chat.template != script.found.get("template"), not chat.system))
+    if asked and all(chat.system is not None for chat in asked):
+        match = next((chat for chat in asked if chat.system == script.found.get("system")), asked[0])
+        script.set("test_system", match.system, match.line)
     pair = {script.found.get("template"), script.found.get("test_template")}
     if APPLIED in pair and not pair & set(HAND_MADE):  # a hand-written one can be what the model's template renders
         script.found.pop("test_template", None)
