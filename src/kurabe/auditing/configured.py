@@ -55,7 +55,7 @@ class Log(Record):
 
 
 class Configured(Record):
-    """One fine-tune. `places` says where a field was found: `line 42`, or the library whose default it is."""
+    """One fine-tune. `places`: field -> file and line that it stands in. `assumed`: field -> library whose default it is."""
 
     tool: Tool
     version: str = ""  # of the library whose defaults were taken
@@ -103,6 +103,7 @@ class Configured(Record):
     adapter: AdapterState | None = None
     log: Log | None = None
     places: dict[str, str] = {}
+    assumed: dict[str, str] = {}
 
 
 def number(value: Any) -> float | None:

@@ -70,4 +70,6 @@ def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
         why = "It is nested too deeply."
     else:
         why = " ".join(str(error).split())[:300]
-    return DataError(f"The file is not readable as {kind}.", where=str(path), why=why, fix="Mend the file, or export it again.")
+    return DataError(
+        f"The file is not readable as {kind}.", where=str(path), why=why, fix="Mend the file, or export it again."
+    )

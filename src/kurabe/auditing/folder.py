@@ -19,7 +19,11 @@ from kurabe.auditing.files import MOST_LOG_BYTES, read_json, read_text
 from kurabe.auditing.libraries import LIBRARIES, fields
 from kurabe.errors import DataError, MissingError
 
-ADAPTER, STATE, WEIGHTS = "adapter_config.json", "trainer_state.json", ("adapter_model.safetensors", "adapters.safetensors")
+ADAPTER, STATE, WEIGHTS = (
+    "adapter_config.json",
+    "trainer_state.json",
+    ("adapter_model.safetensors", "adapters.safetensors"),
+)
 _CONFIGS = ("*.yaml", "*.yml")
 _CHUNK = 2**20
 _MOST_ENTRIES = 2000
@@ -98,7 +102,9 @@ def _adapter_config(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[s
     """PEFT's adapter_config.json, or the one that mlx-lm writes: its whole configuration."""
     if "lora_parameters" in settings:
         described, unread = yaml_file.configured("mlx-lm", settings, {})
-        return {name: getattr(described, name) for name in described.model_fields_set - {"tool", "version", "places"}}, unread
+        return {
+            name: getattr(described, name) for name in described.model_fields_set - {"tool", "version", "places"}
+        }, unread
     found, unread = fields(LIBRARIES["peft"], settings)
     kind = settings.get("peft_type")
     found["method"] = "lora" if kind in ("LORA", None) and ("r" in settings or "lora_alpha" in settings) else None
@@ -119,7 +125,10 @@ def _adapter_state(folder: Path, base: str | None) -> AdapterState | None:
         return None  # another kind of adapter
     start = path.stat().st_size - max((entry["data_offsets"][1] for entry in header.values()), default=0)
     with path.open("rb") as file:
-        zero = sum(_is_zero(file, start + entry["data_offsets"][0], start + entry["data_offsets"][1]) for entry in matrices.values())
+        zero = sum(
+            _is_zero(file, start + entry["data_offsets"][0], start + entry["data_offsets"][1])
+            for entry in matrices.values()
+        )
     return AdapterState(matrices=len(matrices), zero=zero, strangers=_strangers(matrices, base, folder))
 
 

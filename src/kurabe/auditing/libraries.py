@@ -18,7 +18,8 @@ class Library(NamedTuple):
 
     name: Tool
     version: str  # whose defaults these are
-    source: str
+    source: str  # a page for readers; `read`: what the table was made from
+    read: str
     keys: Mapping[str, tuple[str, Convert]]
     defaults: Mapping[str, Any]
 
@@ -65,10 +66,11 @@ LIBRARIES: dict[str, Library] = {
     "transformers": Library(
         "transformers", "transformers 5.23.0",
         "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments",
-        _TRAINER, _TRAINER_DEFAULTS,
+        "the installed package", _TRAINER, _TRAINER_DEFAULTS,
     ),
     "trl": Library(
         "trl", "TRL 1.16.0", "https://huggingface.co/docs/trl/sft_trainer#trl.SFTConfig",
+        "the installed package",
         {
             **_TRAINER,
             "max_length": ("max_length", whole),
@@ -89,11 +91,11 @@ LIBRARIES: dict[str, Library] = {
     "peft": Library(
         "peft", "PEFT 0.21.2", "https://huggingface.co/docs/peft/package_reference/lora#peft.LoraConfig",
         # Which modules are trained by default depends on the model.
-        _ADAPTER, {"rank": 8, "alpha": 8.0},
+        "the installed package", _ADAPTER, {"rank": 8, "alpha": 8.0},
     ),
     "axolotl": Library(
-        "axolotl", "axolotl, src/axolotl/utils/schemas/training.py at 002a637 and core/builders/base.py at 00f1318",
-        "https://docs.axolotl.ai/docs/config-reference.html",
+        "axolotl", "axolotl of 2025", "https://docs.axolotl.ai/docs/config-reference.html",
+        "src/axolotl/utils/schemas/training.py at 002a637, src/axolotl/core/builders/base.py at 00f1318",
         {
             "base_model": ("base", text),
             "max_steps": ("steps", lambda value: whole(value) or None),
@@ -120,8 +122,8 @@ LIBRARIES: dict[str, Library] = {
          "loss_on_prompt": False, "loss_on_padding": False},
     ),
     "llama-factory": Library(
-        "llama-factory", "LLaMA-Factory, src/llamafactory/hparams at 072bfe2, 00577a8 and 0a72246",
-        "https://llamafactory.readthedocs.io/en/latest/advanced/arguments.html",
+        "llama-factory", "LLaMA-Factory of 2025", "https://llamafactory.readthedocs.io/en/latest/advanced/arguments.html",
+        "src/llamafactory/hparams: data_args.py at 072bfe2, finetuning_args.py at 00577a8, generating_args.py at 0a72246",
         {
             **_TRAINER,
             "model_name_or_path": ("base", text),
@@ -143,8 +145,8 @@ LIBRARIES: dict[str, Library] = {
          "loss_on_padding": False},
     ),
     "mlx-lm": Library(
-        "mlx-lm", "mlx-lm, mlx_lm/lora.py at 9caed7f",
-        "https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md",
+        "mlx-lm", "mlx-lm of 2025", "https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md",
+        "mlx_lm/lora.py at 0304b28, mlx_lm/examples/lora_config.yaml at 09ccfba",
         {
             "model": ("base", text),
             "iters": ("steps", whole),

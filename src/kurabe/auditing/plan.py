@@ -45,7 +45,9 @@ def token_stats(rows: Sequence[RowTokens], recipe: Recipe) -> TokenStats:
     )  # fmt: skip
 
 
-def audit_plan(plan: Plan, wordings: Sequence[int], stats: TokenStats, *, hidden: int, context: int) -> tuple[Finding, ...]:
+def audit_plan(
+    plan: Plan, wordings: Sequence[int], stats: TokenStats, *, hidden: int, context: int
+) -> tuple[Finding, ...]:
     """Everything to be said about training by this plan. `wordings` is the number of trained wordings per example.
 
     A flaw is a warning, because a flawed recipe may be trained on purpose; what cannot be done at all is refused.

@@ -86,11 +86,14 @@ def _json(place: Path, rows: Rows | None) -> AuditReport:
     return _report(place, "JSON", described, rows, unread)
 
 
-def _report(
-    path: str | Path, kind: str, described: Configured, rows: Rows | None, unread: list[str]
-) -> AuditReport:
+def _report(path: str | Path, kind: str, described: Configured, rows: Rows | None, unread: list[str]) -> AuditReport:
     return AuditReport(
-        path=str(path), kind=kind, configured=described, rows=rows, findings=judge(described, rows), unread=tuple(unread)
+        path=str(path),
+        kind=kind,
+        configured=described,
+        rows=rows,
+        findings=judge(described, rows),
+        unread=tuple(unread),
     )
 
 
@@ -98,4 +101,6 @@ def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except (OSError, ValueError):
-        raise MissingError("There is no such file or folder.", where=repr(str(path))[:300], fix="Check the path.") from None
+        raise MissingError(
+            "There is no such file or folder.", where=repr(str(path))[:300], fix="Check the path."
+        ) from None

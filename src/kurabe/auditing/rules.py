@@ -25,7 +25,20 @@ LEAST_RATE = FAIR_RATE * math.pow(FAIR_WIDTH / WIDEST, WIDTH_EXPONENT)
 LOW = 5  # times below that: in the study of the old recipe a fifth of the rate learned nearly nothing
 USUAL_SCALE = 2.0  # alpha / rank; a larger one does the work of a larger rate
 MUCH_PROMPT = 0.5  # share of the learned tokens
-_ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "query", "value", "key", "q", "v", "k", "c_attn", "query_key_value"}
+_ATTENTION = {
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "query",
+    "value",
+    "key",
+    "q",
+    "v",
+    "k",
+    "c_attn",
+    "query_key_value",
+}
 _LEVELS: tuple[Level, ...] = ("refuse", "warn", "info")
 
 
@@ -45,7 +58,7 @@ def _finding(
     """`at` names the field that decides; `repaired` maps fields to values that mend, told in the library's words."""
     told = {name: worth for field, value in repaired.items() for name, worth in setting(c.tool, field, value).items()}
     return Finding(
-        id=key, level=level, recipe=c.tool, values=values, where=c.places.get(at, ""), repaired=told, cost=cost_of(key, values)
+        id=key, level=level, recipe=c.tool, values=values, where=c.places.get(at) or c.assumed.get(at, ""), repaired=told, cost=cost_of(key, values)
     )  # fmt: skip
 
 
@@ -207,7 +220,9 @@ def same_base(one: str, other: str) -> bool:
 
 def _family(name: str) -> str:
     name = name.rstrip("/").split("/")[-1].lower()
-    name = re.sub(r"(-|_|\.|\b)(bnb|\d-?bit|unsloth|gguf|awq|gptq|mlx|fp16|bf16|f16|q\d\w*|latest|hf)(?=\W|_|$)", "", name)
+    name = re.sub(
+        r"(-|_|\.|\b)(bnb|\d-?bit|unsloth|gguf|awq|gptq|mlx|fp16|bf16|f16|q\d\w*|latest|hf)(?=\W|_|$)", "", name
+    )
     return re.sub(r"[^a-z0-9]", "", name)
 
 

@@ -40,7 +40,9 @@ def _after(run: RunFolder, trial: TrialInfo, answers: tuple[Answer, ...]) -> Ite
             yield found.model_copy(update={"recipe": trial.recipe})
     same, asked = _unchanged(trial.trial, answers)
     if asked and same == asked:
-        yield Finding(id="adapter-inert", level="warn", recipe=trial.recipe, values={"answers": asked, "form": "answers"})
+        yield Finding(
+            id="adapter-inert", level="warn", recipe=trial.recipe, values={"answers": asked, "form": "answers"}
+        )
         return
     results = run.results()
     if results:

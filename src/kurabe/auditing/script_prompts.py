@@ -14,7 +14,16 @@ from typing import Literal, NamedTuple
 from kurabe.auditing.script_values import HOLE, UNKNOWN, Values, last_name
 
 Use = Literal["train", "ask"]
-END_TOKENS = ("</s>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<|end|>", "<eos>")
+END_TOKENS = (
+    "</s>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<eos>",
+)
 _TRAINING_NAMES = re.compile(r"(?i)train|format|preprocess|tokeni[sz]e|collat|build|convert|map_|to_text|dataset")
 _ASKING_NAMES = re.compile(r"(?i)test|generat|ask|infer|chat|eval|predict|answer|respon|complet|demo|query")
 # What stands before the answer and before the system message, by template.
@@ -47,7 +56,10 @@ class Chat(NamedTuple):
 
 def chats(tree: ast.AST, values: Values) -> list[Chat]:
     """Every chat text of a script whose use is plain."""
-    trained = max((node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and last_name(node.func) == "train"), default=None)
+    trained = max(
+        (node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and last_name(node.func) == "train"),
+        default=None,
+    )
     found: list[Chat] = []
     for node, function in _with_functions(tree, ""):
         chat = None
@@ -88,7 +100,11 @@ def _messages(node: ast.List, function: str, trained: int | None, values: Values
     for item in node.elts:
         if not isinstance(item, ast.Dict):
             return None
-        table = {values.of(key): value for key, value in zip(item.keys, item.values, strict=True) if isinstance(key, ast.Constant)}
+        table = {
+            values.of(key): value
+            for key, value in zip(item.keys, item.values, strict=True)
+            if isinstance(key, ast.Constant)
+        }
         role = values.of(table.get("role"))
         if role is UNKNOWN or "content" not in table:
             return None
@@ -121,13 +137,17 @@ def _text(node: ast.expr, function: str, trained: int | None, values: Values) ->
         return None  # the question's part of a training row, put together elsewhere
     system = _SYSTEM.search(words)
     ends = any(token in tail for token in END_TOKENS) or _names_end(node)
-    said = _known(system[1].strip()) if system else "" if template in ("chatml", "zephyr", "llama-3", "llama-2") else None
+    said = (
+        _known(system[1].strip()) if system else "" if template in ("chatml", "zephyr", "llama-3", "llama-2") else None
+    )
     return Chat(use, said, template, ends if use == "train" else None, node.lineno)
 
 
 def _names_end(node: ast.expr) -> bool:
     """Whether the text is put together with `tokenizer.eos_token` or a name like it."""
-    return any("eos" in last_name(part).lower() for part in ast.walk(node) if isinstance(part, (ast.Name, ast.Attribute)))
+    return any(
+        "eos" in last_name(part).lower() for part in ast.walk(node) if isinstance(part, (ast.Name, ast.Attribute))
+    )
 
 
 def _known(words: object) -> str | None:

@@ -110,7 +110,10 @@ class Values:
     def words(self, node: ast.expr, depth: int = 0) -> Any:
         """A text, with `HOLE` for each part that is not known; `UNKNOWN` for what is no text."""
         if isinstance(node, ast.JoinedStr):
-            parts = [self.words(part.value if isinstance(part, ast.FormattedValue) else part, depth + 1) for part in node.values]
+            parts = [
+                self.words(part.value if isinstance(part, ast.FormattedValue) else part, depth + 1)
+                for part in node.values
+            ]
             return "".join(part if isinstance(part, str) else HOLE for part in parts)[:_MOST_TEXT]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and depth < 200:
             left, right = self.words(node.left, depth + 1), self.words(node.right, depth + 1)

@@ -45,16 +45,16 @@ def read(path: Path) -> tuple[Configured, list[str]]:
             why=f"Its settings: {', '.join(list(settings)[:8])}.",
             fix="Give a file for axolotl, LLaMA-Factory, `trl sft --config` or mlx-lm.",
         )  # fmt: skip
-    return configured(tool, settings, lines(read_text(path)))
+    return configured(tool, settings, lines(path.name, read_text(path)))
 
 
-def lines(words: str) -> dict[str, str]:
-    """Setting -> the line that it stands in."""
+def lines(name: str, words: str) -> dict[str, str]:
+    """Setting -> the file's name and the line that it stands in."""
     found: dict[str, str] = {}
     for number_, line in enumerate(words.splitlines(), start=1):
         match = re.match(r"\s*[\"']?([\w.-]+)[\"']?\s*:", line)
         if match:
-            found.setdefault(match[1], f"line {number_}")
+            found.setdefault(match[1], f"{name}:{number_}")
     return found
 
 
@@ -74,13 +74,20 @@ def configured(tool: str, settings: Mapping[str, Any], places: Mapping[str, str]
             defaults.pop(field, None)
     if found.get("steps") and tool != "mlx-lm":
         defaults.pop("epochs", None)
-    for field, value in defaults.items():
-        if field not in found:
-            found[field] = value
-            where.setdefault(field, f"default of {library.version.split(',')[0]}")
+    assumed = {field: value for field, value in defaults.items() if field not in found}
+    found |= assumed
     known = {field: value for field, value in found.items() if field in Configured.model_fields}
     task = {"task": elsewhere} if elsewhere else {}
-    return Configured.model_validate({"tool": tool, "version": library.version, "places": where, **known, **task}), unread
+    return Configured.model_validate(
+        {
+            "tool": tool,
+            "version": library.version,
+            "places": where,
+            "assumed": dict.fromkeys(assumed, library.version),
+            **known,
+            **task,
+        }
+    ), unread
 
 
 def _flat(tool: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +101,11 @@ def _axolotl(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     if settings.get("adapter") not in (None, "", "lora", "qlora"):
         found["method"] = None
     datasets = settings.get("datasets")
-    kinds = {str(entry.get("type", "")) for entry in datasets if isinstance(entry, dict)} if isinstance(datasets, list) else set()
+    kinds = (
+        {str(entry.get("type", "")) for entry in datasets if isinstance(entry, dict)}
+        if isinstance(datasets, list)
+        else set()
+    )
     if any(kind.startswith("completion") for kind in kinds):
         found["loss_on_prompt"] = None  # running text has no prompt
     return found, "merge" if truth(settings.get("merge_lora")) else None

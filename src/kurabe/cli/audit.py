@@ -43,16 +43,27 @@ def show(screen: "Screen", report: "AuditReport") -> None:
 
     t = screen.t
     tool = report.configured.version or report.configured.tool
-    screen.show(Text(t("cli.audit.title", path=plain(report.path), kind=t(f"cli.audit.kind.{report.kind}"), tool=tool), style="bold"))
+    screen.show(
+        Text(
+            t("cli.audit.title", path=plain(report.path), kind=t(f"cli.audit.kind.{report.kind}"), tool=tool),
+            style="bold",
+        )
+    )
     for name, words in described(report, t):
         screen.show_beside(t(f"cli.audit.fields.{name}"), plain(words))
     for found in report.findings:
         screen.show()
         what, why = sentences.finding(found, t)
-        place = [t("cli.audit.where", place=found.where)] if found.where else []
+        assumed = found.where in report.configured.assumed.values()
+        place = t("cli.audit.default", library=found.where) if assumed else found.where
         style = "yellow" if found.level == "info" else "bold red"
-        screen.show(Text(plain("  ".join([t(f"cli.audit.level.{found.level}"), found.id, *place])), style=style))
-        for label, words in (("", what), ("why", why), ("fix", sentences.repair(found, t)), ("cost", sentences.fault_cost(found, t))):
+        screen.show(Text(plain("  ".join([t(f"cli.audit.level.{found.level}"), found.id, place])), style=style))
+        for label, words in (
+            ("", what),
+            ("why", why),
+            ("fix", sentences.repair(found, t)),
+            ("cost", sentences.fault_cost(found, t)),
+        ):
             if words:
                 name = widened(f"  {t(f'cli.audit.{label}')}" if label else "", 6)
                 screen.show(hanging(Text(name, style="cyan"), plain(words)))
@@ -86,13 +97,15 @@ def described(report: "AuditReport", t: "Texts") -> list[tuple[str, str]]:
             lines.append(("steps", t("cli.audit.steps_need", epochs=c.epochs, batch=per_step)))
         else:
             lines.append(("steps", unknown))
-        lines.append(("rate", unknown if c.rate is None else texts.rate(c.rate) + _default(c.places.get("rate", ""), t)))
+        lines.append(("rate", unknown if c.rate is None else texts.rate(c.rate) + _default(c.assumed.get("rate"), t)))
         lines.append(("adapter", _adapter(report, t)))
         learned = "everything" if c.loss_on_padding else {True: "prompt", False: "answer", None: ""}[c.loss_on_prompt]
         lines.append(("loss", t(f"cli.audit.loss_{learned}") if learned else unknown))
     if report.rows:
         r = report.rows
-        lines.append(("rows", t("cli.audit.rows_are", rows=r.rows, source=r.source, examples=r.examples, single=r.single)))
+        lines.append(
+            ("rows", t("cli.audit.rows_are", rows=r.rows, source=r.source, examples=r.examples, single=r.single))
+        )
     if c.sampled is not None:
         decoding = t("cli.audit.sampled" if c.sampled else "cli.audit.greedy")
         lines.append(("test", t("cli.audit.test_is", decoding=decoding, tokens=c.max_new_tokens or unknown)))
@@ -109,5 +122,5 @@ def _adapter(report: "AuditReport", t: "Texts") -> str:
     return t("cli.audit.adapter_is", rank=known[0], alpha=known[1], targets=", ".join(c.targets or (unknown,)))
 
 
-def _default(place: str, t: "Texts") -> str:
-    return " " + t("cli.audit.default", place=place) if place.startswith("default") else ""
+def _default(library: str | None, t: "Texts") -> str:
+    return " " + t("cli.audit.default", library=library) if library else ""

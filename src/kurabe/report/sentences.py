@@ -106,7 +106,9 @@ def finding(found: Finding, t: Texts) -> tuple[str, str]:
 
 def repair(found: Finding, t: Texts) -> str:
     """What mends it, with the settings that would."""
-    settings = t("comma").join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in found.repaired.items())
+    settings = t("comma").join(
+        f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in found.repaired.items()
+    )
     return " ".join([t(f"audit.{found.id}.fix"), *([settings] if settings else [])])
 
 
