@@ -1,4 +1,4 @@
-"""`python -m studies.origin_ablation`: measure what is not stored yet; `--page` writes the page of it, `--costs` the costs.
+"""`python -m studies.origin_ablation`: measure what is not stored yet; `--page` writes its page, `--costs` the costs.
 
 Knows no trial and no figure.
 """

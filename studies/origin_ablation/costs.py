@@ -44,7 +44,7 @@ def costs(study: Study) -> dict[str, FaultCost]:
 
 
 def _with(fault: str) -> Cell:
-    """The mended recipe with one fault; the rate that was typed for a width of 2048 is a fifth of what this one needs."""
+    """The mended recipe with one fault; the rate typed for a width of 2048 is a fifth of what this one needs."""
     if fault == "rate":
         return MENDED.model_copy(update={"rate": "literal"})
     return with_fault(MENDED, fault, mended=False)

@@ -55,7 +55,7 @@ class Log(Record):
 
 
 class Configured(Record):
-    """One fine-tune. `places`: field -> file and line that it stands in. `assumed`: field -> library whose default it is."""
+    """One fine-tune. `places`: field -> its file and line. `assumed`: field -> the library whose default it is."""
 
     tool: Tool
     version: str = ""  # of the library whose defaults were taken
@@ -102,8 +102,8 @@ class Configured(Record):
     fixed_truncation: Count | None = None
     adapter: AdapterState | None = None
     log: Log | None = None
-    places: dict[str, str] = {}
-    assumed: dict[str, str] = {}
+    places: dict[str, str] = Field({})
+    assumed: dict[str, str] = Field({})
 
 
 def number(value: Any) -> float | None:

@@ -66,10 +66,7 @@ def _table(path: Path, found: Any) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
-    if isinstance(error, RecursionError):
-        why = "It is nested too deeply."
-    else:
-        why = " ".join(str(error).split())[:300]
+    why = "It is nested too deeply." if isinstance(error, RecursionError) else " ".join(str(error).split())[:300]
     return DataError(
         f"The file is not readable as {kind}.", where=str(path), why=why, fix="Mend the file, or export it again."
     )

@@ -1,4 +1,4 @@
-"""A folder that a training left behind: adapter, trainer's log, tokenizer, Modelfile, configuration -> what is configured.
+"""A folder that a training left behind -> what is configured: adapter, trainer's log, tokenizer, Modelfile, YAML.
 
 Knows no judgement. JSON and safetensors headers only: training_args.bin and adapter_model.bin are pickle files, which
 can run code, and are never opened.
@@ -6,6 +6,7 @@ can run code, and are never opened.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any
 from kurabe import hub
 from kurabe.auditing import yaml_file
 from kurabe.auditing.configured import AdapterState, Configured, Log, number, text, whole
-from kurabe.auditing.files import MOST_LOG_BYTES, read_json, read_text
+from kurabe.auditing.files import MOST_LOG_BYTES, read_json, read_text, read_yaml
 from kurabe.auditing.libraries import LIBRARIES, fields
 from kurabe.errors import DataError, MissingError
 
@@ -76,7 +77,7 @@ def _configurations(folder: Path) -> list[Path]:
     found = []
     for path in sorted(path for pattern in _CONFIGS for path in folder.glob(pattern))[:20]:
         try:
-            settings = yaml_file.read_yaml(path)
+            settings = read_yaml(path)
         except (DataError, MissingError):
             continue  # of another program
         if yaml_file.tool_of(settings):
@@ -185,7 +186,7 @@ def _trainer_state(state: Mapping[str, Any]) -> dict[str, Any]:
     found["log"] = Log(
         first_loss=sound[0] if sound else None, last_loss=sound[-1] if len(sound) > 1 else None,
         peak_rate=max(rates, default=None), not_finite=broken, last_step=max(steps, default=0),
-        rising=len(rates) > 2 and all(one < other for one, other in zip(rates, rates[1:], strict=False)),
+        rising=len(rates) > 2 and all(one < other for one, other in itertools.pairwise(rates)),
     )  # fmt: skip
     return {name: value for name, value in found.items() if value is not None}
 
@@ -214,6 +215,11 @@ def _tokenizer(folder: Path, places: dict[str, str]) -> dict[str, Any]:
     return {"fixed_padding": fixed, "fixed_truncation": longest}
 
 
+def _is_path(name: str) -> bool:
+    """A file of the user's own, of which nobody knows what it was made from."""
+    return name.startswith((".", "/", "~")) or name.lower().endswith((".gguf", ".safetensors"))
+
+
 def _modelfile(folder: Path, places: dict[str, str]) -> dict[str, Any]:
     """Base, system message and decoding of an Ollama Modelfile."""
     path = folder / "Modelfile"
@@ -227,7 +233,7 @@ def _modelfile(folder: Path, places: dict[str, str]) -> dict[str, Any]:
     named = text(base[1]) if base else None
     places |= dict.fromkeys(("other_bases", "test_system", "sampled", "max_new_tokens"), path.name)
     return {
-        "other_bases": (named,) if named and not named.startswith((".", "/")) and not named.lower().endswith(".gguf") else None,
+        "other_bases": (named,) if named and not _is_path(named) else None,
         "test_system": next((part.strip() for part in system.groups() if part is not None), "") if system else None,
         "sampled": None if warm is None else warm > 0,
         "temperature": warm, "seeded": "seed" in limits,

@@ -123,7 +123,7 @@ LIBRARIES: dict[str, Library] = {
     ),
     "llama-factory": Library(
         "llama-factory", "LLaMA-Factory of 2025", "https://llamafactory.readthedocs.io/en/latest/advanced/arguments.html",
-        "src/llamafactory/hparams: data_args.py at 072bfe2, finetuning_args.py at 00577a8, generating_args.py at 0a72246",
+        "src/llamafactory/hparams/: data_args at 072bfe2, finetuning_args at 00577a8, generating_args at 0a72246",
         {
             **_TRAINER,
             "model_name_or_path": ("base", text),

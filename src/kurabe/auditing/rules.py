@@ -26,19 +26,11 @@ LOW = 5  # times below that: in the study of the old recipe a fifth of the rate 
 USUAL_SCALE = 2.0  # alpha / rank; a larger one does the work of a larger rate
 MUCH_PROMPT = 0.5  # share of the learned tokens
 _ATTENTION = {
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "query",
-    "value",
-    "key",
-    "q",
-    "v",
-    "k",
-    "c_attn",
-    "query_key_value",
-}
+    "q_proj", "k_proj", "v_proj", "o_proj", "query", "value", "key", "q", "v", "k", "c_attn", "query_key_value",
+}  # fmt: skip
+_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# How the libraries say "every linear layer"; the others have a word for it.
+_ALL: dict[str, Any] = {"llama-factory": "all", "axolotl": _LAYERS, "mlx-lm": _LAYERS}
 _LEVELS: tuple[Level, ...] = ("refuse", "warn", "info")
 
 
@@ -46,8 +38,9 @@ def judge(c: Configured, rows: Rows | None) -> tuple[Finding, ...]:
     """All findings, what matters most first. Works for any description, also an empty one."""
     plan = schedule(c, rows) if c.task == "train" else None
     found = [
-        *_schedule(c, rows, plan), *_rate(c, plan), *_loss(c, rows), *_end(c), *_rows(c, rows, plan), *_lengths(c, rows),
-        *_test(c), *_same(c), *_adapter(c), *_log(c), *_tokenizer(c),
+        *_schedule(c, plan), *_rate(c, plan),
+        *_loss(c, rows), *_end(c), *_rows(c, rows, plan), *_lengths(c, rows),
+        *_test(c), *_same(c), *_adapter(c), *_targets(c), *_log(c), *_tokenizer(c),
     ]  # fmt: skip
     return tuple(sorted(found, key=lambda finding: _LEVELS.index(finding.level)))
 
@@ -56,16 +49,19 @@ def _finding(
     c: Configured, level: Level, key: str, values: dict[str, Any], *, at: str = "", **repaired: Any
 ) -> Finding:
     """`at` names the field that decides; `repaired` maps fields to values that mend, told in the library's words."""
-    told = {name: worth for field, value in repaired.items() for name, worth in setting(c.tool, field, value).items()}
+    told: dict[str, Any] = {}
+    for field, value in repaired.items():
+        told |= setting(c.tool, field, value)
     return Finding(
-        id=key, level=level, recipe=c.tool, values=values, where=c.places.get(at) or c.assumed.get(at, ""), repaired=told, cost=cost_of(key, values)
+        id=key, level=level, recipe=c.tool, values=values, repaired=told,
+        where=c.places.get(at) or c.assumed.get(at, ""), cost=cost_of(key, values),
     )  # fmt: skip
 
 
 # --- steps and rates -------------------------------------------------------------------------------------------------
 
 
-def _schedule(c: Configured, rows: Rows | None, plan: Schedule | None) -> Iterator[Finding]:
+def _schedule(c: Configured, plan: Schedule | None) -> Iterator[Finding]:
     if plan is None:
         return
     full = {"full_steps": plan.full} if plan.full is not None else {"form": "unsummed"}
@@ -182,16 +178,17 @@ def _rounded(tokens: int) -> int:
 
 def _test(c: Configured) -> Iterator[Finding]:
     if c.sampled:
-        values = {"temperature": c.temperature} if c.temperature is not None else {"form": "unknown"}
+        values: dict[str, Any] = {"form": "unknown"} if c.temperature is None else {"temperature": c.temperature}
         level: Level = "info" if c.seeded else "warn"
         yield _finding(c, level, "sampled-test", values, at="sampled", sampled=False)
     if c.system is not None and c.test_system is not None and _plain(c.system) != _plain(c.test_system):
-        form = {"form": "added"} if not c.system else {"form": "dropped"} if not c.test_system else {}
-        values = {"trained": _short(c.system), "asked": _short(c.test_system), **form}
-        yield _finding(c, "warn", "system-prompt-differs", values, at="test_system")
+        said = {"trained": _short(c.system), "asked": _short(c.test_system)}
+        if not (c.system and c.test_system):
+            said["form"] = "dropped" if c.system else "added"
+        yield _finding(c, "warn", "system-prompt-differs", said, at="test_system")
     if c.template and c.test_template and c.template != c.test_template:
-        values = {"trained": c.template, "asked": c.test_template}
-        yield _finding(c, "warn", "template-differs", values, at="test_template")
+        forms = {"trained": c.template, "asked": c.test_template}
+        yield _finding(c, "warn", "template-differs", forms, at="test_template")
 
 
 def _plain(words: str) -> str:
@@ -237,16 +234,12 @@ def _adapter(c: Configured) -> Iterator[Finding]:
         yield _finding(c, "warn", "adapter-inert", values, at="adapter")
     elif c.method == "lora" and (c.alpha == 0 or c.scale == 0 or c.rank == 0):
         yield _finding(c, "warn", "adapter-inert", {"form": "scaled"}, at="alpha" if c.alpha == 0 else "rank")
+
+
+def _targets(c: Configured) -> Iterator[Finding]:
     if c.method == "lora" and c.targets and {name.split(".")[-1] for name in c.targets} <= _ATTENTION:
-        yield _finding(c, "info", "few-target-modules", {"modules": ", ".join(c.targets)}, at="targets",
-                       targets=_everywhere(c))  # fmt: skip
-
-
-def _everywhere(c: Configured) -> Any:
-    """How the libraries say "every linear layer"."""
-    if c.tool == "llama-factory":
-        return "all"
-    return ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] if c.tool in ("mlx-lm", "axolotl") else "all-linear"  # fmt: skip
+        values = {"modules": ", ".join(c.targets)}
+        yield _finding(c, "info", "few-target-modules", values, at="targets", targets=_ALL.get(c.tool, "all-linear"))
 
 
 # --- what a finished training left behind ----------------------------------------------------------------------------

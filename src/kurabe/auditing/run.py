@@ -52,8 +52,8 @@ def _after(run: RunFolder, trial: TrialInfo, answers: tuple[Answer, ...]) -> Ite
 def _unchanged(trial: int, answers: tuple[Answer, ...]) -> tuple[int, int]:
     """(answers of `lora` that are those of `base`, answers of both), question by question."""
     base: Mapping[str, str] = {a.key.question: a.text for a in answers if a.key.arm == "base" and a.key.trial == 0}
-    pairs = [(base[a.key.question], a.text) for a in answers
-             if a.key.arm == "lora" and a.key.trial == trial and a.key.question in base and a.finish != "error"]  # fmt: skip
+    tuned = [a for a in answers if (a.key.arm, a.key.trial) == ("lora", trial) and a.finish != "error"]
+    pairs = [(base[a.key.question], a.text) for a in tuned if a.key.question in base]
     return sum(one == other for one, other in pairs), len(pairs)
 
 

@@ -65,19 +65,16 @@ def warmup_steps(c: Configured, steps: int) -> int | None:
 
 def _full_steps(steps: int, warmup: int, name: str | None) -> float | None:
     """The sum of transformers' factors over all steps, which start at 0; None for a schedule not known here."""
-    shapes = {
-        "linear": lambda done: 1 - done,
-        "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
-        "constant": lambda done: 1.0,
-        "constant_with_warmup": lambda done: 1.0,
-    }
-    if name not in shapes:
+    if name not in ("linear", "cosine", "constant", "constant_with_warmup"):
         return None
     if name == "constant":
         warmup = 0  # it has none, whatever is set
     stride = max(1, steps // _STEPS_SUMMED)
-    total = sum(
-        k / warmup if k < warmup else shapes[name]((k - warmup) / max(1, steps - warmup))
-        for k in range(0, steps, stride)
-    )
-    return round(total * stride, 1)
+    return round(stride * sum(_factor(k, steps, warmup, name) for k in range(0, steps, stride)), 1)
+
+
+def _factor(k: int, steps: int, warmup: int, name: str) -> float:
+    if k < warmup:
+        return k / warmup
+    done = (k - warmup) / max(1, steps - warmup)
+    return {"linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}.get(name, 1.0)

@@ -1,6 +1,6 @@
-"""A Python script or notebook -> what it configures. The calls are read from the syntax tree; nothing is run or imported.
+"""A Python script or notebook -> what it configures. The calls are read from the syntax tree; nothing is run.
 
-Knows the calls of transformers, TRL, PEFT and Unsloth and no judgement. What is computed when the script runs is unknown.
+Knows the calls of transformers, TRL, PEFT and Unsloth and no judgement. What is computed at run time is unknown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Keywords = dict[str, tuple[Any, int]]
 
 
 class Reading(NamedTuple):
-    """What was found in a script: the description, its rows where they stand in it or beside it, names not understood."""
+    """What was found in a script: the description, its rows where they are at hand, settings not understood."""
 
     configured: Configured
     rows: Rows | None

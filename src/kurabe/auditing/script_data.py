@@ -30,8 +30,8 @@ def find_rows(path: Path, script: Script, count: Counter | None) -> Rows | None:
                 return found
     for call in script.named("load_dataset", "open", "read_json", "read_csv", "from_json", "from_csv"):
         words = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "data_files")]
-        for node in words:
-            place = _place(path.parent, script.values.of(node))
+        for word in words:
+            place = _place(path.parent, script.values.of(word))
             if place:
                 try:
                     return read_rows(place, count)

@@ -92,7 +92,7 @@ def _padded(script: Script) -> bool | None:
 
 
 def _without_end(script: Script) -> int:
-    """The line of the training text, where none ends with an end token, none comes from a template and none is added."""
+    """The line of the training text, where no end token follows one, comes from a template or is added."""
     trained = [chat for chat in script.chats if chat.use == "train"]
     if not trained or any(chat.ends or chat.template == APPLIED for chat in trained):
         return 0

@@ -28,10 +28,15 @@ _TRAINING_NAMES = re.compile(r"(?i)train|format|preprocess|tokeni[sz]e|collat|bu
 _ASKING_NAMES = re.compile(r"(?i)test|generat|ask|infer|chat|eval|predict|answer|respon|complet|demo|query")
 # What stands before the answer and before the system message, by template.
 _ANSWER = {
-    "chatml": r"<\|im_start\|>\s*assistant", "zephyr": r"<\|assistant\|>", "llama-3": r"<\|start_header_id\|>assistant<\|end_header_id\|>",
-    "llama-2": r"\[/INST\]", "gemma": r"<start_of_turn>model", "alpaca": r"#+ ?(?:Response|Answer|Output|Assistant|回答|応答) ?[:：]",
-    "vicuna": r"(?m)^ASSISTANT ?:|(?<= )ASSISTANT ?:", "plain": r"(?m)^(?:Answer|A|Assistant|回答|答え) ?[:：]",
-}  # fmt: skip
+    "chatml": r"<\|im_start\|>\s*assistant",
+    "zephyr": r"<\|assistant\|>",
+    "llama-3": r"<\|start_header_id\|>assistant<\|end_header_id\|>",
+    "llama-2": r"\[/INST\]",
+    "gemma": r"<start_of_turn>model",
+    "alpaca": r"#+ ?(?:Response|Answer|Output|Assistant|回答|応答) ?[:：]",
+    "vicuna": r"(?m)^ASSISTANT ?:|(?<= )ASSISTANT ?:",
+    "plain": r"(?m)^(?:Answer|A|Assistant|回答|答え) ?[:：]",
+}
 _SYSTEM = re.compile(
     r"(?:<\|im_start\|>\s*system\s|<\|system\|>|<<SYS>>|<\|start_header_id\|>system<\|end_header_id\|>)"
     r"(.*?)(?:<\|im_end\|>|</s>|<\|end\|>|<</SYS>>|<\|eot_id\|>|<\||\[/INST\])",

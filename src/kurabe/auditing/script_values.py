@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import json
+import operator
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from kurabe.errors import DataError
 HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"  # an unknown part of a text
 MOST_NODES = 200_000
 _MOST_TEXT = 100_000
+# What a setting is written with.
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+}  # fmt: skip
 UNKNOWN: Any = type("Unknown", (), {"__repr__": lambda self: "unknown", "__bool__": lambda self: False})()
 
 
@@ -160,10 +166,8 @@ class Values:
             return left**right if abs(right) <= 12 and 0 < abs(left) <= 1e3 else UNKNOWN
         if kind in (ast.Div, ast.FloorDiv) and right == 0:
             return UNKNOWN
-        # The four kinds of arithmetic that a setting is written with.
-        done = {ast.Add: lambda: left + right, ast.Sub: lambda: left - right, ast.Mult: lambda: left * right,
-                ast.Div: lambda: left / right, ast.FloorDiv: lambda: left // right}  # fmt: skip
-        return done[kind]() if kind in done else UNKNOWN
+        calculate = _ARITHMETIC.get(kind)
+        return UNKNOWN if calculate is None else calculate(left, right)
 
 
 def _assignments(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -183,9 +187,3 @@ def _assignments(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
         for target in targets:
             if name := dotted(target):
                 yield name, value
-
-
-def literals(values: Values, node: ast.expr | None) -> Mapping[str, Any]:
-    """A table as it stands in a script, `{}` for anything else."""
-    found = values.of(node)
-    return found if isinstance(found, dict) else {}

@@ -149,7 +149,7 @@ def _mlx(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     if isinstance(plan, dict):
         arguments = plan.get("arguments")
         found["warmup_steps"] = whole(plan.get("warmup")) or 0
-        found["schedule"] = {"cosine_decay": "cosine", "linear_schedule": "linear"}.get(str(plan.get("name")), None)
+        found["schedule"] = {"cosine_decay": "cosine", "linear_schedule": "linear"}.get(str(plan.get("name")))
         if isinstance(arguments, list) and arguments and number(arguments[0]) is not None:
             found["rate"] = number(arguments[0])  # it replaces learning_rate
     if truth(settings.get("train")) is False:
