@@ -108,3 +108,22 @@ def test_every_finding_has_its_two_sentences(language: str) -> None:
             sentence = texts[f"audit.{finding.id}.{part}"]
             assert Texts(language)(f"audit.{finding.id}.{part}", **finding.values)
             assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} <= finding.values.keys()
+
+
+def test_a_flaw_says_which_setting_mends_it_and_mends_it() -> None:
+    """The recipe with every repaired setting has none of the flaws that a setting can mend."""
+    found = findings()
+    repaired = {name: value for finding in found.values() for name, value in finding.repaired.items()}
+    assert repaired == {"warmup_steps": None, "min_steps": 150, "loss_on": "answer", "wordings": None, "exposures": 100}
+    mended = findings(ORIGIN.model_copy(update=repaired | {"pad_to": None}), wordings=(10,) * 10)
+    assert mended == {}
+
+
+def test_costs_stand_on_the_faults_that_were_measured_and_on_no_others() -> None:
+    found = findings()
+    assert {key for key, finding in found.items() if finding.cost} == {
+        "warmup-exceeds-steps", "too-few-steps", "loss-on-padding", "loss-on-prompt", "one-wording",
+    }  # fmt: skip
+    assert found["loss-on-padding"].cost == found["loss-on-prompt"].cost, "measured together"
+    packed = findings(FAIR.model_copy(update={"loss_on": "everything"}), [RowTokens(20, 25)] * 100, (10,) * 10)
+    assert packed["loss-on-prompt"].cost is None, "never measured without padding"

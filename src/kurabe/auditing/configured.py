@@ -6,7 +6,6 @@ stay silent about what nobody knows.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -107,7 +106,7 @@ class Configured(Record):
 
 
 def number(value: Any) -> float | None:
-    """A finite number of a believable size, also from a string such as "1e-5", which YAML does not take for one."""
+    """A number from 0 to `MOST`, also from a string such as "1e-5", which YAML does not take for one."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     if isinstance(value, str) and len(value) > 40:
@@ -116,13 +115,13 @@ def number(value: Any) -> float | None:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) and abs(found) <= MOST else None
+    return found if 0 <= found <= MOST else None  # neither NaN nor infinity is
 
 
 def whole(value: Any) -> int | None:
-    """A whole number that is not negative."""
+    """A whole number from 0 to `MOST`."""
     found = number(value)
-    return int(found) if found is not None and found >= 0 and found == int(found) else None
+    return int(found) if found is not None and found == int(found) else None
 
 
 def truth(value: Any) -> bool | None:

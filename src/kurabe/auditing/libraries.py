@@ -94,7 +94,7 @@ LIBRARIES: dict[str, Library] = {
         "the installed package", _ADAPTER, {"rank": 8, "alpha": 8.0},
     ),
     "axolotl": Library(
-        "axolotl", "axolotl of 2025", "https://docs.axolotl.ai/docs/config-reference.html",
+        "axolotl", "axolotl at 002a637", "https://docs.axolotl.ai/docs/config-reference.html",
         "src/axolotl/utils/schemas/training.py at 002a637, src/axolotl/core/builders/base.py at 00f1318",
         {
             "base_model": ("base", text),
@@ -122,7 +122,7 @@ LIBRARIES: dict[str, Library] = {
          "loss_on_prompt": False, "loss_on_padding": False},
     ),
     "llama-factory": Library(
-        "llama-factory", "LLaMA-Factory of 2025", "https://llamafactory.readthedocs.io/en/latest/advanced/arguments.html",
+        "llama-factory", "LLaMA-Factory at 072bfe2", "https://llamafactory.readthedocs.io/en/latest/advanced/arguments.html",
         "src/llamafactory/hparams/: data_args at 072bfe2, finetuning_args at 00577a8, generating_args at 0a72246",
         {
             **_TRAINER,
@@ -145,7 +145,7 @@ LIBRARIES: dict[str, Library] = {
          "loss_on_padding": False},
     ),
     "mlx-lm": Library(
-        "mlx-lm", "mlx-lm of 2025", "https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md",
+        "mlx-lm", "mlx-lm at 0304b28", "https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md",
         "mlx_lm/lora.py at 0304b28, mlx_lm/examples/lora_config.yaml at 09ccfba",
         {
             "model": ("base", text),
@@ -182,7 +182,10 @@ def setting(tool: str, field: str, value: Any) -> dict[str, Any]:
 
 
 def fields(library: Library, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The settings that this library knows as fields of `Configured`, and the names of those not understood."""
+    """The settings that this library knows as fields of `Configured`, and the names of those not understood.
+
+    What is set and not understood is None in the first: it is not the default.
+    """
     found: dict[str, Any] = {}
     unread = []
     for key, (field, convert) in library.keys.items():
@@ -191,10 +194,11 @@ def fields(library: Library, settings: Mapping[str, Any]) -> tuple[dict[str, Any
         value = convert(settings[key])
         if value is not None:
             # Two switches of one meaning: 4 and 8 bits, two ways to leave the prompt out. One that is on decides.
-            found[field] = value if field not in found or value else found[field]
+            found[field] = value if not found.get(field) or value else found[field]
         elif not _means_unset(settings[key]):
             unread.append(key)
-    if 0 < found.get("warmup_steps", 0) < 1:
+            found.setdefault(field, None)
+    if 0 < (found.get("warmup_steps") or 0) < 1:
         found["warmup_ratio"] = found.pop("warmup_steps")
     return found, unread
 

@@ -252,8 +252,8 @@ def _log(c: Configured) -> Iterator[Finding]:
     if log.not_finite:
         yield _finding(c, "warn", "loss-not-finite", {"lines": log.not_finite}, at="log")
     elif log.first_loss is not None and log.last_loss is not None and log.last_loss >= log.first_loss:
-        values = {"first": round(log.first_loss, 3), "last": round(log.last_loss, 3)}
-        yield _finding(c, "warn", "loss-did-not-fall", values, at="log")
+        losses = {"first": round(log.first_loss, 3), "last": round(log.last_loss, 3)}
+        yield _finding(c, "warn", "loss-did-not-fall", losses, at="log")
     if log.rising and c.warmup_steps is None and c.warmup_ratio is None:
         values = {"step": log.last_step, "form": "logged"}
         yield _finding(c, "warn", "warmup-exceeds-steps", values, at="log")

@@ -49,7 +49,7 @@ def read(path: Path, count: Counter | None = None) -> Reading:
         )  # fmt: skip
     if script.trains:
         _fill_defaults(script)
-    else:
+    elif script.found.get("method") is None:
         script.found["task"] = "predict"
     library = script.library
     known = {field: value for field, value in script.found.items() if value is not None}

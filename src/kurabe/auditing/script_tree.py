@@ -69,6 +69,7 @@ class Script:
         lines = {field: given[key][1] for key, (field, _) in library.keys.items() if key in given}
         for field, value in found.items():
             self.set(field, value, lines.get(field, call.lineno))
+            self.found.setdefault(field, value)  # None: set, and not understood
         for key, (field, _) in library.keys.items():
             if key in given and given[key][0] is UNKNOWN:
                 self.found.setdefault(field, None)  # what is computed is not the default
