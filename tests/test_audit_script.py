@@ -11,7 +11,7 @@ from kurabe.auditing import script
 from kurabe.auditing.reading import audit
 from kurabe.errors import DataError
 
-TUTORIAL = Path(__file__).parent / "data" / "audit" / "tutorial.py"
+TUTORIAL = Path(__file__).parents[1] / "examples" / "tutorial.py"
 FIRST_EIGHT = {"warmup-exceeds-steps", "too-few-steps", "loss-on-padding", "loss-on-prompt", "system-prompt-differs",
                "sampled-test", "answer-cut", "one-wording"}  # fmt: skip
 FURTHER = {"low-exposure", "different-base", "padding-in-tokenizer"}
