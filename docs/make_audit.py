@@ -21,7 +21,7 @@ HEAD = {
     "en": """# What `kurabe audit` finds
 
 Made by `python docs/make_audit.py` from the program itself. 日本語: [audit.ja.md](audit.ja.md). How to use it:
-[guide.md](guide.md#8-why-did-my-fine-tune-learn-nothing).
+[guide.md](guide.md), section 8.
 
 A finding has a stable `id`, a level, its numbers, the place (file and line, or the library whose default it is) and, where there is
 one, the value that mends it. `warn` (and `refuse`) is for what can explain a fine-tune that learned nothing, or a test that cannot
@@ -33,7 +33,7 @@ show what it learned; what is only worth knowing is `info`. What is unknown is n
     "ja": """# `kurabe audit` が見つけるもの
 
 `python docs/make_audit.py` がプログラム自身から作ります。English: [audit.md](audit.md)。使い方:
-[guide.ja.md](guide.ja.md#8-なぜ微調整は何も覚えなかったのか)。
+[guide.ja.md](guide.ja.md) の8。
 
 発見には、変わらない `id`、レベル、数値、場所（ファイルと行、または既定値を持つライブラリ）があり、あれば直すための値も付きます。`warn`（と `refuse`）は、
 何も覚えなかった理由になり得るもの、または覚えたことを示せないテストです。知っておくとよいだけのものは `info` です。不明な点は判定しません。
@@ -87,7 +87,13 @@ def page(language: str) -> str:
     ids = [key.split(".")[1] for key in catalogue("en") if key.startswith("audit.") and key.endswith(".why")]
     rows = [f"| `{key}` | {_cell(t(f'audit.{key}.why'))} | {_cell(t(f'audit.{key}.fix'))} |" for key in ids]
     told = [f"| `{key}` | {_cell(_cost(key, t))} |" for key in costs()]
-    parts = [HEAD[language] + COLUMNS[language], "|---|---|---|", *rows, COSTS[language] + "\n".join(told), DEFAULTS[language] + defaults()]
+    parts = [
+        HEAD[language] + COLUMNS[language],
+        "|---|---|---|",
+        *rows,
+        COSTS[language] + "\n".join(told),
+        DEFAULTS[language] + defaults(),
+    ]
     return "\n".join(parts) + "\n"
 
 

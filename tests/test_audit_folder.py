@@ -19,7 +19,13 @@ from kurabe.settings import RunSettings
 
 ROOT = Path(__file__).parents[1]
 ADAPTER = ROOT / "tests" / "data" / "golden" / "adapter"
-CONFIG = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"], "base_model_name_or_path": "org/base"}
+CONFIG = {
+    "peft_type": "LORA",
+    "r": 4,
+    "lora_alpha": 8,
+    "target_modules": ["q_proj", "up_proj"],
+    "base_model_name_or_path": "org/base",
+}
 LAYER = "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.weight"
 
 
@@ -35,8 +41,17 @@ def adapter(folder: Path, b: float = 0.5, layers: int = 2, **changes: object) ->
 
 def trainer_state(folder: Path, losses: list[float | str], rates: list[float] | None = None, **changes: object) -> Path:
     rates = rates or [2e-4] * len(losses)
-    history = [{"step": n, "loss": loss, "learning_rate": rate} for n, (loss, rate) in enumerate(zip(losses, rates, strict=True), 1)]
-    state = {"global_step": 300, "max_steps": 300, "num_train_epochs": 3, "train_batch_size": 8, "log_history": history} | changes
+    history = [
+        {"step": n, "loss": loss, "learning_rate": rate}
+        for n, (loss, rate) in enumerate(zip(losses, rates, strict=True), 1)
+    ]
+    state = {
+        "global_step": 300,
+        "max_steps": 300,
+        "num_train_epochs": 3,
+        "train_batch_size": 8,
+        "log_history": history,
+    } | changes
     (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
     return folder
 
@@ -96,7 +111,9 @@ def test_the_newest_checkpoint_speaks_where_the_folder_itself_does_not(tmp_path:
 def test_a_configuration_beside_the_adapter_is_read_with_it(tmp_path: Path) -> None:
     adapter(tmp_path)
     (tmp_path / "ci.yaml").write_text("on: push\n", encoding="utf-8")
-    (tmp_path / "train.yaml").write_text("base_model: org/base\nmicro_batch_size: 2\ntrain_on_inputs: true\n", encoding="utf-8")
+    (tmp_path / "train.yaml").write_text(
+        "base_model: org/base\nmicro_batch_size: 2\ntrain_on_inputs: true\n", encoding="utf-8"
+    )
     report = audit(tmp_path)
     assert report.configured.loss_on_prompt is True and report.configured.rank == 4
 
@@ -115,7 +132,9 @@ def test_a_tokenizer_that_was_saved_with_padding_is_found(tmp_path: Path) -> Non
 
 def test_a_modelfile_is_compared_with_what_was_trained(tmp_path: Path) -> None:
     adapter(tmp_path)
-    (tmp_path / "Modelfile").write_text('FROM llama3.2:3b\nSYSTEM """Be kind."""\nPARAMETER num_predict 50\n', encoding="utf-8")
+    (tmp_path / "Modelfile").write_text(
+        'FROM llama3.2:3b\nSYSTEM """Be kind."""\nPARAMETER num_predict 50\n', encoding="utf-8"
+    )
     assert ids(tmp_path) == {"different-base", "sampled-test"}
     (tmp_path / "Modelfile").write_text("FROM ./base.gguf\nPARAMETER temperature 0\n", encoding="utf-8")
     assert ids(tmp_path) == set()
@@ -155,7 +174,10 @@ def trained(folder: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> Path
     examples = read_examples(ROOT / "examples" / "support-en.jsonl").examples
     backend = FakeBackend(rehearsal(examples, {"lora": share, "prompt": 1.0, "ceiling": 1.0}))
     monkeypatch.setattr(backends, "load", lambda settings: backend)
-    run(ROOT / "examples" / "support-en.jsonl", RunSettings(runs=str(folder), name="one", retention=0, recipes=("origin",)))
+    run(
+        ROOT / "examples" / "support-en.jsonl",
+        RunSettings(runs=str(folder), name="one", retention=0, recipes=("origin",)),
+    )
     return folder / "one"
 
 
@@ -166,7 +188,9 @@ def test_a_run_tells_what_was_said_before_and_what_moved_after(tmp_path: Path, m
     assert report.kind == "run" and "too-few-steps" in found
     moved = found["facts-moved"].values
     assert 0 < moved["won"] <= moved["values"] and moved["lost"] == 0
-    assert "adapter-inert" not in found or found["adapter-inert"].values["form"] == "zero", "a scripted one has no weights"
+    assert "adapter-inert" not in found or found["adapter-inert"].values["form"] == "zero", (
+        "a scripted one has no weights"
+    )
 
 
 def test_a_run_whose_answers_are_the_bases_is_inert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

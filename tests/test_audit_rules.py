@@ -20,7 +20,9 @@ from kurabe.texts import LANGUAGES, Texts, catalogue
 
 FACTS = Rows(source="r", rows=100, examples=10, single=0, factual=10, longest=60, longest_answer=40, question_tokens=2000,
              answer_tokens=4000, estimated=False)  # fmt: skip
-SOUND = Configured(tool="transformers", method="lora", epochs=12, batch=8, accumulation=1, rate=2e-4, warmup_steps=5, schedule="linear")
+SOUND = Configured(
+    tool="transformers", method="lora", epochs=12, batch=8, accumulation=1, rate=2e-4, warmup_steps=5, schedule="linear"
+)
 
 
 def found(rows: Rows | None = None, **changes: object) -> dict[str, Finding]:
@@ -108,7 +110,9 @@ def test_the_prompt_in_the_loss_is_a_flaw_where_it_is_most_of_it_or_padding_is_t
     padded = found(rows=FACTS, epochs=100, loss_on_prompt=True, loss_on_padding=True, pad_to=512)
     assert padded["loss-on-prompt"].level == padded["loss-on-padding"].level == "warn"
     shares = padded["loss-on-padding"].values
-    assert shares == {"padding": 0.8828, "prompt": 0.0391, "answer": 0.0781} and sum(shares.values()) == pytest.approx(1)
+    assert shares == {"padding": 0.8828, "prompt": 0.0391, "answer": 0.0781} and sum(shares.values()) == pytest.approx(
+        1
+    )
 
 
 def test_facts_need_wordings_and_looks_and_prose_needs_neither() -> None:
@@ -128,7 +132,12 @@ def test_limits_count_from_the_longest_row_on() -> None:
 
 
 def test_rows_are_counted_by_their_answers() -> None:
-    listed = [("What does it cost?", "$5"), ("How much is it?", "$5"), {"prompt": "When?", "completion": "At 9:00."}, {"chosen": "x"}]
+    listed = [
+        ("What does it cost?", "$5"),
+        ("How much is it?", "$5"),
+        {"prompt": "When?", "completion": "At 9:00."},
+        {"chosen": "x"},
+    ]
     rows = literal_rows("here", listed)
     assert rows and (rows.rows, rows.examples, rows.single, rows.factual) == (3, 2, 1, 2)
     assert literal_rows("here", [1, 2]) is None and literal_rows("here", [{"a": 1}, {"b": 2}]) is None
@@ -182,7 +191,16 @@ def test_what_is_no_number_is_none(value: object) -> None:
 
 def test_numbers_and_switches_also_stand_in_strings() -> None:
     assert number("1e-5") == 1e-5 and whole("3") == 3 and whole(2.5) is None
-    assert [truth(v) for v in ("True", "no", 1, 0, True, "maybe", 2, None)] == [True, False, True, False, True, None, None, None]
+    assert [truth(v) for v in ("True", "no", 1, 0, True, "maybe", 2, None)] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        None,
+        None,
+        None,
+    ]
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -222,9 +240,18 @@ def test_every_finding_has_its_sentences_in_every_form(language: str) -> None:
         names = {name for _, name, _, _ in string.Formatter().parse(texts[f"audit.{finding.id}.{form}"]) if name}
         assert {name.split("!")[0] for name in names} <= finding.values.keys()
         assert bool(sentences.fault_cost(finding, t)) is (finding.cost is not None)
-    ours = {"no-samples.what", "answer-too-long.what", "rate-scaled.what", "truncated-rows.what"}  # of our own recipes only
+    ours = {
+        "no-samples.what",
+        "answer-too-long.what",
+        "rate-scaled.what",
+        "truncated-rows.what",
+    }  # of our own recipes only
     parts = [key.removeprefix("audit.") for key in texts if key.startswith("audit.") and key.count(".") == 2]
-    left = {part for part in parts if part.split(".")[0] not in ("note", "cost") and part.split(".")[1] not in ("why", "fix")}
+    left = {
+        part
+        for part in parts
+        if part.split(".")[0] not in ("note", "cost") and part.split(".")[1] not in ("why", "fix")
+    }
     assert left - told == ours
 
 

@@ -64,7 +64,9 @@ MENDS: dict[str, tuple[tuple[str, str], ...]] = {
     "warmup-exceeds-steps": (("warmup_steps=10", "warmup_steps=1"),),
     "too-few-steps": (("num_train_epochs=3", "num_train_epochs=50"),),
     "loss-on-padding": (('padding="max_length", ', ""),),
-    "system-prompt-differs": (("You are a support agent for TechStore.", "You are a helpful customer support assistant."),),
+    "system-prompt-differs": (
+        ("You are a support agent for TechStore.", "You are a helpful customer support assistant."),
+    ),
     "sampled-test": (("temperature=0.7, do_sample=True", "do_sample=False"),),
     "answer-cut": (("max_new_tokens=100", "max_new_tokens=256"),),
     "different-base": (('"llama3.2:3b"', '"tinyllama"'),),
@@ -88,7 +90,8 @@ def test_a_fault_that_is_mended_is_not_found_and_the_others_still_are(fault: str
 def test_masked_labels_are_not_known_and_not_judged(tmp_path: Path) -> None:
     words = TUTORIAL.read_text(encoding="utf-8")
     masked = words.replace(
-        'tokens["labels"] = tokens["input_ids"].copy()', 'tokens["labels"] = [i if i > 9 else -100 for i in tokens["input_ids"]]'
+        'tokens["labels"] = tokens["input_ids"].copy()',
+        'tokens["labels"] = [i if i > 9 else -100 for i in tokens["input_ids"]]',
     )
     assert masked != words
     assert warned(written(tmp_path, masked)).isdisjoint({"loss-on-padding", "loss-on-prompt"})
@@ -97,7 +100,9 @@ def test_masked_labels_are_not_known_and_not_judged(tmp_path: Path) -> None:
 def test_the_rows_can_lie_in_a_file_beside_the_script(tmp_path: Path) -> None:
     rows = [{"question": f"What does parcel {n} cost?", "answer": f"It costs ${n}.50."} for n in range(1, 41)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    path = written(tmp_path, TRAINING + 'load_dataset("json", data_files="rows.jsonl")\nTrainingArguments(num_train_epochs=2)')
+    path = written(
+        tmp_path, TRAINING + 'load_dataset("json", data_files="rows.jsonl")\nTrainingArguments(num_train_epochs=2)'
+    )
     report = audit(path)
     assert report.rows and (report.rows.rows, report.rows.single, report.rows.source) == (40, 40, "rows.jsonl")
     assert {"too-few-steps", "one-wording"} <= {finding.id for finding in report.findings}
@@ -110,7 +115,9 @@ def test_the_rows_can_lie_in_a_file_beside_the_script(tmp_path: Path) -> None:
 
 
 def test_settings_are_followed_through_simple_assignments(tmp_path: Path) -> None:
-    words = TRAINING + """
+    words = (
+        TRAINING
+        + """
 EPOCHS = 2 * 3
 class Config:
     rate = 1e-3 / 5
@@ -118,17 +125,24 @@ settings = dict(warmup_ratio=0.1)
 more = {"gradient_accumulation_steps": 4}
 TrainingArguments(num_train_epochs=EPOCHS, learning_rate=Config.rate, **settings, **more)
 """
+    )
     found = configured(tmp_path, words)
     assert (found["epochs"], found["accumulation"], found["warmup_ratio"]) == (6, 4, 0.1)
     assert found["rate"] == pytest.approx(2e-4)
-    assert found["batch"] == 8 and found["assumed"] == {"batch": "transformers 5.23.0", "schedule": "transformers 5.23.0"}
+    assert found["batch"] == 8 and found["assumed"] == {
+        "batch": "transformers 5.23.0",
+        "schedule": "transformers 5.23.0",
+    }
 
 
 @pytest.mark.parametrize(
-    "value", ["int(sys.argv[1])", "epochs", "10 ** 10 ** 10", "1 / 0", "'three'", "[3]", "-1", "float('nan')", "9" * 5000]
+    "value",
+    ["int(sys.argv[1])", "epochs", "10 ** 10 ** 10", "1 / 0", "'three'", "[3]", "-1", "float('nan')", "9" * 5000],
 )
 def test_what_is_computed_or_no_number_is_unknown_and_not_the_default(value: str, tmp_path: Path) -> None:
-    words = TRAINING + f"epochs = 1\nepochs = 2\nTrainingArguments(num_train_epochs={value}, per_device_train_batch_size=2)"
+    words = (
+        TRAINING + f"epochs = 1\nepochs = 2\nTrainingArguments(num_train_epochs={value}, per_device_train_batch_size=2)"
+    )
     if len(value) > 4300:
         with pytest.raises(DataError):  # Python itself refuses to read it
             configured(tmp_path, words)
@@ -141,19 +155,30 @@ def test_what_is_computed_or_no_number_is_unknown_and_not_the_default(value: str
 def test_trls_own_collator_learns_no_padding_and_the_prompt_by_the_form_of_the_rows(tmp_path: Path) -> None:
     start = "from trl import SFTConfig, SFTTrainer\n"
     assert configured(tmp_path, start + "SFTTrainer(args=SFTConfig())")["loss_on_prompt"] is None
-    assert configured(tmp_path, start + "SFTTrainer(args=SFTConfig(completion_only_loss=True))")["loss_on_prompt"] is False
-    assert configured(tmp_path, start + "SFTTrainer(args=SFTConfig(completion_only_loss=False))")["loss_on_prompt"] is True
-    assert configured(tmp_path, start + "SFTTrainer(args=SFTConfig(assistant_only_loss=True))")["loss_on_prompt"] is False
-    assert configured(tmp_path, start + "SFTTrainer(args=SFTConfig(dataset_text_field='text'))")["loss_on_prompt"] is True
+    assert (
+        configured(tmp_path, start + "SFTTrainer(args=SFTConfig(completion_only_loss=True))")["loss_on_prompt"] is False
+    )
+    assert (
+        configured(tmp_path, start + "SFTTrainer(args=SFTConfig(completion_only_loss=False))")["loss_on_prompt"] is True
+    )
+    assert (
+        configured(tmp_path, start + "SFTTrainer(args=SFTConfig(assistant_only_loss=True))")["loss_on_prompt"] is False
+    )
+    assert (
+        configured(tmp_path, start + "SFTTrainer(args=SFTConfig(dataset_text_field='text'))")["loss_on_prompt"] is True
+    )
     assert configured(tmp_path, start + "SFTTrainer(args=SFTConfig())")["loss_on_padding"] is False
 
 
-PAD = TRAINING + """from transformers import DataCollatorForLanguageModeling
+PAD = (
+    TRAINING
+    + """from transformers import DataCollatorForLanguageModeling
 tokenizer.pad_token = tokenizer.eos_token
 def format_row(row):
     return f"<|user|>\\n{row}</s>\\n<|assistant|>\\n{row}</s>"
 Trainer(args=TrainingArguments(), data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False))
 """
+)
 
 
 def test_an_end_token_that_is_the_padding_is_not_learned_by_transformers_collator(tmp_path: Path) -> None:
@@ -164,7 +189,10 @@ def test_an_end_token_that_is_the_padding_is_not_learned_by_transformers_collato
 
 
 def test_a_row_put_together_without_an_end_token_never_teaches_one(tmp_path: Path) -> None:
-    words = TRAINING + "def format_row(row):\n    return f'### Instruction: {row}\\n### Response: {row}%s'\nTrainer(args=TrainingArguments())"
+    words = (
+        TRAINING
+        + "def format_row(row):\n    return f'### Instruction: {row}\\n### Response: {row}%s'\nTrainer(args=TrainingArguments())"
+    )
     assert configured(tmp_path, words % "")["end_token"] == "never"
     assert configured(tmp_path, words % "</s>")["end_token"] is None
     assert configured(tmp_path, words % "{tokenizer.eos_token}")["end_token"] is None
@@ -172,7 +200,9 @@ def test_a_row_put_together_without_an_end_token_never_teaches_one(tmp_path: Pat
 
 # --- prompts ---------------------------------------------------------------------------------------------------------
 
-MESSAGES = TRAINING + """
+MESSAGES = (
+    TRAINING
+    + """
 SYSTEM = "You answer for the shop."
 def format_row(row):
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row}, {"role": "assistant", "content": row}]
@@ -180,6 +210,7 @@ TrainingArguments()
 def ask(question):
     return pipeline([%s{"role": "user", "content": question}])
 """
+)
 
 
 @pytest.mark.parametrize(
@@ -198,13 +229,16 @@ def test_the_system_message_is_compared_where_it_is_known(asked: str, found: boo
 
 
 def test_a_hand_made_template_is_not_what_a_chat_template_renders(tmp_path: Path) -> None:
-    words = TRAINING + """
+    words = (
+        TRAINING
+        + """
 def format_row(row):
     return f"### Instruction: {row}\\n### Response: {row}</s>"
 TrainingArguments()
 def ask(question):
     return generate([{"role": "system", "content": ""}, {"role": "user", "content": question}])
 """
+    )
     assert "template-differs" in warned(written(tmp_path, words))
     same = words.replace('[{"role": "system", "content": ""}, {"role": "user", "content": question}]',
                          'f"### Instruction: {question}\\n### Response:"')  # fmt: skip
@@ -239,7 +273,15 @@ def test_a_notebook_is_its_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["def (", "x = '\0'", "(" * 5000 + ")" * 5000, "-" * 100_000 + "1", "print('hello')", "", "x = [" + "[" * 90 + "]" * 90 + "]"],
+    [
+        "def (",
+        "x = '\0'",
+        "(" * 5000 + ")" * 5000,
+        "-" * 100_000 + "1",
+        "print('hello')",
+        "",
+        "x = [" + "[" * 90 + "]" * 90 + "]",
+    ],
     ids=["syntax", "null", "brackets", "signs", "no fine-tune", "empty", "nested lists"],
 )
 def test_what_is_no_script_of_a_fine_tune_is_refused(words: str, tmp_path: Path) -> None:
@@ -250,5 +292,10 @@ def test_what_is_no_script_of_a_fine_tune_is_refused(words: str, tmp_path: Path)
 
 def test_nothing_in_a_script_is_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
-    audit(written(tmp_path, TRAINING + f"open({str(mark)!r}, 'w')\nTrainingArguments(num_train_epochs=__import__('os').getpid())"))
+    audit(
+        written(
+            tmp_path,
+            TRAINING + f"open({str(mark)!r}, 'w')\nTrainingArguments(num_train_epochs=__import__('os').getpid())",
+        )
+    )
     assert not mark.exists()

@@ -33,7 +33,10 @@ def settings(name: str) -> dict[str, object]:
 
 def rows(folder: Path, number: int, answer: str = "It is described in the manual.") -> Path:
     path = folder / "rows.jsonl"
-    lines = [json.dumps({"question": f"What about part {n}?", "answer": f"{answer} {n % 7 * 'See there. '}"}) for n in range(number)]
+    lines = [
+        json.dumps({"question": f"What about part {n}?", "answer": f"{answer} {n % 7 * 'See there. '}"})
+        for n in range(number)
+    ]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -116,7 +119,9 @@ def test_what_is_not_understood_is_named_and_unknown(tmp_path: Path) -> None:
 
 
 def test_the_words_of_a_repair_are_those_of_the_library() -> None:
-    found = {tool: LIBRARIES[tool].setting("loss_on_prompt", False) for tool in ("axolotl", "llama-factory", "mlx-lm", "trl")}
+    found = {
+        tool: LIBRARIES[tool].setting("loss_on_prompt", False) for tool in ("axolotl", "llama-factory", "mlx-lm", "trl")
+    }
     assert found == {"axolotl": ("train_on_inputs", False), "llama-factory": ("train_on_prompt", False),
                      "mlx-lm": ("mask_prompt", True), "trl": ("completion_only_loss", True)}  # fmt: skip
 

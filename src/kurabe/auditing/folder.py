@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,18 @@ def read(folder: Path) -> tuple[Configured, list[str]]:
             why="There is neither adapter_config.json nor trainer_state.json nor a training configuration in it."
             + (" training_args.bin is a pickle file, which can run code; it is never opened."
                if (folder / "training_args.bin").exists() else ""),
-            fix="Give the output folder of the training, its configuration, or its script.",
+            fix=_instead(folder),
         )  # fmt: skip
     known = {name: value for name, value in found.items() if value is not None}
     return Configured.model_validate({"tool": tool, "version": version, "places": places, **known}), unread
+
+
+def _instead(folder: Path) -> str:
+    """The scripts of a project's folder can be read one by one."""
+    scripts = sorted(path for pattern in ("*.py", "*.ipynb") for path in folder.glob(pattern))[:3]
+    if scripts:
+        return "; ".join(f"kurabe audit {shlex.quote(str(path))}" for path in scripts)
+    return "Give the output folder of the training, its configuration, or its script."
 
 
 def _configurations(folder: Path) -> list[Path]:

@@ -60,6 +60,9 @@ def audit(path: str | Path, data: str | Path | None = None, *, count: Counter | 
         return _report(path, kind, described, rows, unread)
     if kind == "JSON":
         return _json(place, rows)
+    if place.name in folder.WEIGHTS and place.is_file():
+        described, unread = folder.read(place.parent)
+        return _report(path, "folder", described, rows, unread)
     if not place.exists():
         raise MissingError("There is no such file or folder.", where=str(path), fix="Check the path.")
     raise DataError(

@@ -10,17 +10,19 @@ from pathlib import Path
 
 from kurabe.auditing import folder
 from kurabe.auditing.configured import Configured
+from kurabe.auditing.costs import cost_of
 from kurabe.auditing.rules import judge
 from kurabe.errors import UserError
 from kurabe.runs import RunFolder
-from kurabe.schema import Answer, Finding, QuestionResult, TrialInfo
+from kurabe.schema import Answer, FaultCost, Finding, QuestionResult, TrialInfo
 
 
 def read(path: Path) -> tuple[Configured, tuple[Finding, ...]]:
     """The run's model as a description, and all findings about its trials."""
     run = RunFolder.open(path)
     info = run.info()
-    before = run.findings()
+    # What an older kurabe stored has no costs.
+    before = [found.model_copy(update={"cost": found.cost or _cost(found)}) for found in run.findings()]
     answers = run.answers()
     after = [found for trial in info.trials for found in _after(run, trial, answers)]
     order = ("refuse", "warn", "info")
@@ -47,6 +49,10 @@ def _after(run: RunFolder, trial: TrialInfo, answers: tuple[Answer, ...]) -> Ite
     results = run.results()
     if results:
         yield from _moved(trial, results.questions)
+
+
+def _cost(found: Finding) -> FaultCost | None:
+    return cost_of(found.id, {"with_padding": found.values.get("padding", 0) > 0})
 
 
 def _unchanged(trial: int, answers: tuple[Answer, ...]) -> tuple[int, int]:

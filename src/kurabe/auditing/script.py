@@ -23,6 +23,7 @@ from kurabe.errors import DataError
 
 _ASKERS = ("generate", "pipeline", "GenerationConfig", "SamplingParams")
 _SEEDS = ("manual_seed", "manual_seed_all", "set_seed", "seed_everything", "enable_full_determinism")
+_OPTIMIZERS = ("AdamW", "Adam", "SGD", "Adafactor", "AdamW8bit", "PagedAdamW8bit")
 _LIMITS = ("max_new_tokens", "num_predict", "max_tokens")
 Keywords = dict[str, tuple[Any, int]]
 
@@ -68,6 +69,9 @@ def _arguments(script: Script) -> None:
         script.trains, script.library = True, LIBRARIES["trl"]
     if script.trains:
         script.found.setdefault("method", "full")
+    for call in script.named(*_OPTIMIZERS):  # a training loop of one's own
+        rate, line = script.values.keywords(call).get("lr", (None, 0))
+        script.set("rate", number(rate), line)
 
 
 def _lora(script: Script) -> None:
@@ -112,16 +116,21 @@ def _tokenizer(script: Script) -> None:
 
 def _asking(script: Script) -> None:
     """Decoding, its limit and its seed, wherever the script lets a model answer."""
-    asked = list(_generations(script))
+    asked, greedy = list(_generations(script)), False
     for keywords, line in asked:
         warm = number(keywords.get("temperature", (None, 0))[0])
-        if truth(keywords.get("do_sample", (None, 0))[0]) and warm != 0:
+        samples = truth(keywords.get("do_sample", (None, 0))[0])
+        if samples and warm != 0:
             script.set("sampled", True, keywords["do_sample"][1] or line)
             script.set("temperature", warm)
+        elif samples is False or warm == 0:
+            greedy = True
         for limit in [keywords[name] for name in _LIMITS if name in keywords]:
             script.set("max_new_tokens", whole(limit[0]) or None, limit[1])
-    if asked:
+    if greedy:
+        # Where a call says nothing, the model's own generation_config.json decides.
         script.set("sampled", False)
+    if asked:
         script.set("seeded", script.has(*_SEEDS) or any("seed" in keywords for keywords, _ in asked))
 
 
