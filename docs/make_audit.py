@@ -1,4 +1,4 @@
-"""Writes docs/audit.md and docs/audit.ja.md: every finding, its cost, the libraries' defaults. `python docs/make_audit.py`.
+"""Writes docs/audit.md and docs/audit.ja.md: findings, costs, the libraries' defaults. `python docs/make_audit.py`.
 
 Knows no finding and no default: it asks the catalogues and the program. A test compares the pages with what this makes.
 """

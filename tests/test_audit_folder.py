@@ -34,7 +34,7 @@ def adapter(folder: Path, b: float = 0.5, layers: int = 2, **changes: object) ->
     tensors = {}
     for n in range(layers):
         tensors[LAYER.format(n, "A")] = np.ones((4, 8), np.float32)
-        tensors[LAYER.format(n, "B")] = np.full((8, 4), b if n else b, np.float32)
+        tensors[LAYER.format(n, "B")] = np.full((8, 4), b, np.float32)
     save_file(tensors, folder / "adapter_model.safetensors")
     return folder
 

@@ -18,8 +18,8 @@ from kurabe.report import sentences
 from kurabe.schema import Finding
 from kurabe.texts import LANGUAGES, Texts, catalogue
 
-FACTS = Rows(source="r", rows=100, examples=10, single=0, factual=10, longest=60, longest_answer=40, question_tokens=2000,
-             answer_tokens=4000, estimated=False)  # fmt: skip
+FACTS = Rows(source="r", rows=100, examples=10, single=0, factual=10, longest=60, longest_answer=40,
+             question_tokens=2000, answer_tokens=4000, estimated=False)  # fmt: skip
 SOUND = Configured(
     tool="transformers", method="lora", epochs=12, batch=8, accumulation=1, rate=2e-4, warmup_steps=5, schedule="linear"
 )
@@ -88,8 +88,9 @@ def test_the_edge_of_too_few_steps_and_its_repair() -> None:
 @pytest.mark.parametrize(
     ("changes", "level"),
     [
-        ({"rate": 2e-5, "steps": 150}, "warn"), ({"rate": 2e-5, "steps": 1500}, "info"), ({"rate": 2e-5, "steps": 15000}, None),
-        ({"rate": 2e-5}, "info"), ({"rate": 4e-5, "steps": 150}, None), ({"rate": 2e-5, "method": "full", "steps": 150}, None),
+        ({"rate": 2e-5, "steps": 150}, "warn"), ({"rate": 2e-5, "steps": 1500}, "info"),
+        ({"rate": 2e-5, "steps": 15000}, None), ({"rate": 2e-5}, "info"), ({"rate": 4e-5, "steps": 150}, None),
+        ({"rate": 2e-5, "method": "full", "steps": 150}, None),
         ({"rate": 1e-5, "scale": 20.0, "steps": 1000}, None), ({"rate": 2e-5, "rank": 8, "alpha": 256.0}, None),
     ],
 )  # fmt: skip
@@ -210,16 +211,21 @@ def every() -> list[Finding]:
     """A finding of each id in each of its forms."""
     rows = FACTS.model_copy(update={"single": 3})
     about = rows.model_copy(update={"estimated": True})
-    flawed = {"epochs": 3, "loss_on_padding": True, "loss_on_prompt": True, "pad_to": 512, "max_length": 20, "max_new_tokens": 20,
-              "warmup_steps": 90, "rate": 1e-6, "sampled": True, "temperature": 0.7, "system": "a", "test_system": "b",
-              "template": "alpaca", "test_template": "chat template", "base": "a/b", "other_bases": ("c/d",), "merged": True,
-              "quantised": True, "targets": ("q_proj",), "end_token": "masked", "fixed_padding": 512,
+    flawed = {"epochs": 3, "loss_on_padding": True, "loss_on_prompt": True, "pad_to": 512, "max_length": 20,
+              "max_new_tokens": 20, "warmup_steps": 90, "rate": 1e-6, "sampled": True, "temperature": 0.7,
+              "system": "a", "test_system": "b", "template": "alpaca", "test_template": "chat template", "base": "a/b",
+              "other_bases": ("c/d",), "merged": True, "quantised": True, "targets": ("q_proj",), "end_token": "masked",
+              "fixed_padding": 512,
               "adapter": AdapterState(matrices=2, zero=2), "log": Log(first_loss=1.0, last_loss=2.0)}  # fmt: skip
     variants: list[tuple[Rows | None, dict[str, object]]] = [
-        (rows, {}), (about, {}), (None, {"steps": 100, "end_token": "never"}), (None, {"schedule": "rex", "steps": 120}),
-        (None, {"schedule": "rex", "steps": 100, "end_token": "doubtful"}), (None, {"most_rows": 20, "temperature": None}),
-        (None, {"system": "", "fixed_padding": None, "fixed_truncation": 512, "adapter": AdapterState(matrices=0, zero=0)}),
-        (None, {"test_system": "", "adapter": AdapterState(matrices=2, zero=0, strangers=1), "log": Log(not_finite=2)}),
+        (rows, {}), (about, {}), (None, {"steps": 100, "end_token": "never"}),
+        (None, {"schedule": "rex", "steps": 120}),
+        (None, {"schedule": "rex", "steps": 100, "end_token": "doubtful"}),
+        (None, {"most_rows": 20, "temperature": None}),
+        (None, {"system": "", "fixed_padding": None, "fixed_truncation": 512,
+                "adapter": AdapterState(matrices=0, zero=0)}),
+        (None, {"test_system": "", "adapter": AdapterState(matrices=2, zero=0, strangers=1),
+                "log": Log(not_finite=2)}),
         (None, {"warmup_steps": None, "adapter": None, "alpha": 0.0, "log": Log(rising=True, last_step=9)}),
     ]  # fmt: skip
     return [finding for data, more in variants for finding in judge(SOUND.model_copy(update=flawed | more), data)] + [

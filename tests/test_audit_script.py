@@ -1,4 +1,4 @@
-"""Scripts as the audit reads them: a tutorial's faults, each mended in turn; what is computed stays unknown; odd files."""
+"""Scripts as the audit reads them: a tutorial's faults, each mended in turn; what is computed is unknown; odd files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def test_what_was_measured_about_a_fault_is_told_with_it() -> None:
 
 def test_each_finding_names_the_line_that_decides() -> None:
     lines = TUTORIAL.read_text(encoding="utf-8").splitlines()
-    decides = {"warmup-exceeds-steps": "warmup_steps=10", "too-few-steps": "num_train_epochs=3", "loss-on-padding": '"labels"',
+    decides = {"warmup-exceeds-steps": "warmup_steps=10", "too-few-steps": "num_train_epochs=3",
+               "loss-on-padding": '"labels"',
                "sampled-test": "do_sample=True", "answer-cut": "max_new_tokens=100", "different-base": "llama3.2:3b",
                "system-prompt-differs": "TechStore", "padding-in-tokenizer": "max_length=512"}  # fmt: skip
     for finding in audit(TUTORIAL).findings:
@@ -191,7 +192,8 @@ def test_an_end_token_that_is_the_padding_is_not_learned_by_transformers_collato
 def test_a_row_put_together_without_an_end_token_never_teaches_one(tmp_path: Path) -> None:
     words = (
         TRAINING
-        + "def format_row(row):\n    return f'### Instruction: {row}\\n### Response: {row}%s'\nTrainer(args=TrainingArguments())"
+        + "def format_row(row):\n    return f'### Instruction: {row}\\n### Response: {row}%s'\n"
+        + "Trainer(args=TrainingArguments())"
     )
     assert configured(tmp_path, words % "")["end_token"] == "never"
     assert configured(tmp_path, words % "</s>")["end_token"] is None
@@ -205,7 +207,8 @@ MESSAGES = (
     + """
 SYSTEM = "You answer for the shop."
 def format_row(row):
-    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row}, {"role": "assistant", "content": row}]
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row},
+            {"role": "assistant", "content": row}]
 TrainingArguments()
 def ask(question):
     return pipeline([%s{"role": "user", "content": question}])
@@ -252,7 +255,8 @@ def test_talk_and_docstrings_are_no_templates(tmp_path: Path) -> None:
 
 
 def test_merging_into_four_bits_is_found_and_merging_into_sixteen_is_not(tmp_path: Path) -> None:
-    load = 'base = AutoModelForCausalLM.from_pretrained("org/model"%s)\nPeftModel.from_pretrained(base, "out").merge_and_unload()'
+    load = 'base = AutoModelForCausalLM.from_pretrained("org/model"%s)\n'
+    load += 'PeftModel.from_pretrained(base, "out").merge_and_unload()'
     assert warned(written(tmp_path, load % ", load_in_4bit=True")) == {"merge-into-quantised"}
     bits = ", quantization_config=BitsAndBytesConfig(load_in_4bit=True)"
     assert warned(written(tmp_path, load % bits)) == {"merge-into-quantised"}
@@ -264,8 +268,11 @@ def test_merging_into_four_bits_is_found_and_merging_into_sixteen_is_not(tmp_pat
 
 
 def test_a_notebook_is_its_code(tmp_path: Path) -> None:
-    cells = [{"cell_type": "markdown", "source": ["TrainingArguments("]},
-             {"cell_type": "code", "source": ["!pip install transformers\n", "%cd x\n", "TrainingArguments(num_train_epochs=7)"]}]  # fmt: skip
+    source = ["!pip install transformers\n", "%cd x\n", "TrainingArguments(num_train_epochs=7)"]
+    cells = [
+        {"cell_type": "markdown", "source": ["TrainingArguments("]},
+        {"cell_type": "code", "source": source},
+    ]
     path = written(tmp_path, json.dumps({"cells": cells}), "train.ipynb")
     report = audit(path)
     assert report.kind == "notebook" and report.configured.epochs == 7

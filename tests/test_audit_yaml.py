@@ -154,7 +154,7 @@ def test_few_samples_bound_the_steps_without_the_data(tmp_path: Path) -> None:
         ("mlx-lora.yaml", {"iters": 1000, "grad_accumulation_steps": 20}, "too-few-steps"),
         ("mlx-lora.yaml", {"lora_parameters": {"rank": 8, "scale": 0.0}}, "adapter-inert"),
         ("mlx-lora.yaml", {"iters": 200, "lora_parameters": {"rank": 8, "scale": 1.0}}, "low-rate"),
-        ("mlx-lora.yaml", {"lr_schedule": {"name": "cosine_decay", "warmup": 600, "arguments": [1e-5, 1000]}}, "long-warmup"),
+        ("mlx-lora.yaml", {"lr_schedule": {"name": "cosine_decay", "warmup": 600, "arguments": [1e-5]}}, "long-warmup"),
         ("trl-lora.yaml", {"max_steps": 60}, "too-few-steps"),
         ("trl-lora.yaml", {"max_steps": 400, "warmup_steps": 500}, "warmup-exceeds-steps"),
         ("trl-lora.yaml", {"max_steps": 400, "warmup_ratio": 0.7}, "long-warmup"),
@@ -178,7 +178,8 @@ def test_llama_factory_samples_where_nothing_is_said_and_seeds_it(tmp_path: Path
 @pytest.mark.parametrize(
     "words",
     ["", "- a\n- b\n", "just words", "a: [", "{" * 3000 + "}" * 3000, "a: " + "[" * 5000, "name: ci\non: push\n",
-     "base_model: &a [*a]\n", "a: !!python/object/apply:os.system [ls]\n", "when: 2024-99-99\n", "\0", "x: " + "1" * 5000,
+     "base_model: &a [*a]\n", "a: !!python/object/apply:os.system [ls]\n", "when: 2024-99-99\n", "\0",
+     "x: " + "1" * 5000,
      "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b]\n"],
 )  # fmt: skip
 def test_what_is_no_training_configuration_is_refused_with_a_way_out(words: str, tmp_path: Path) -> None:
@@ -193,8 +194,9 @@ def test_hostile_values_in_a_known_file_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "odd.yaml"
     nested = "datasets: " + "[" * 50 + "]" * 50
     path.write_text(
-        f"base_model: [1]\nmicro_batch_size: {10**30}\nnum_epochs: 1e308\nadapter: {{a: 1}}\n{nested}\nlora_target_modules: [[1]]\n"
-        "warmup_steps: true\nsequence_len: -5\nlearning_rate: '" + "9" * 10_000 + "'\n", encoding="utf-8",
+        f"base_model: [1]\nmicro_batch_size: {10**30}\nnum_epochs: 1e308\nadapter: {{a: 1}}\n{nested}\n"
+        "lora_target_modules: [[1]]\nwarmup_steps: true\nsequence_len: -5\nlearning_rate: '" + "9" * 10_000 + "'\n",
+        encoding="utf-8",
     )  # fmt: skip
     report = audit(path)
     assert report.configured.batch is None and report.configured.base is None

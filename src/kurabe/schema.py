@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
@@ -434,7 +434,9 @@ class FaultCost(Record):
     low: float
     high: float
     shown: bool  # whether the interval leaves out 0
-    together: tuple[str, ...] = ()  # ids of the faults that were put back at once
+    fault: Literal["steps", "warmup", "loss", "wordings", "rate"]  # what was put back, and its two values
+    faulty: float = Field(gt=0)
+    mended: float
     model: str  # what it was measured on
     source: str
 

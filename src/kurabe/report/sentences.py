@@ -117,7 +117,8 @@ def fault_cost(found: Finding, t: Texts) -> str:
     cost = found.cost
     if cost is None:
         return ""
-    fault = t("audit.cost.together", ids=t("comma").join(cost.together)) if cost.together else t("audit.cost.alone")
+    ratio = cost.mended / cost.faulty
+    fault = t(f"audit.cost.fault.{cost.fault}", faulty=cost.faulty, mended=cost.mended, ratio=ratio)
     numbers = {name: 100 * getattr(cost, name) for name in ("points", "low", "high")}
     if cost.shown:
         return t("audit.cost.shown", fault=fault, **numbers)
