@@ -124,6 +124,17 @@ def test_facts_need_wordings_and_looks_and_prose_needs_neither() -> None:
     assert set(found(rows=prose, epochs=150)) == set()
 
 
+def test_looks_are_counted_by_what_ends_first_and_not_from_half_of_what_must_be_known() -> None:
+    def looks(**changes: object) -> float | None:
+        finding = found(rows=FACTS, **changes).get("low-exposure")
+        return finding.values["exposures"] if finding else None
+
+    assert looks(epochs=9) == 90, "9 x 100 rows of 10 examples"
+    assert looks(epochs=9, steps=10) == 8, "10 steps of 8 rows"
+    assert looks(epochs=None, steps=100, batch=1, accumulation=4) == 40
+    assert looks(epochs=None, steps=100, batch=1, accumulation=None) is None
+
+
 def test_limits_count_from_the_longest_row_on() -> None:
     assert set(found(rows=FACTS, epochs=100, max_length=60, max_new_tokens=40)) == set()
     cut = found(rows=FACTS, epochs=100, max_length=59, max_new_tokens=39)

@@ -297,6 +297,16 @@ def test_what_is_no_script_of_a_fine_tune_is_refused(words: str, tmp_path: Path)
     assert caught.value.fix and str(tmp_path) in caught.value.where
 
 
+def test_names_that_stand_for_ever_longer_lists_end(tmp_path: Path) -> None:
+    lists = "\n".join(f"a{n} = [a{n + 1}, a{n + 1}]" for n in range(45))
+    path = written(
+        tmp_path, TRAINING + lists + "\na45 = 'x'\nTrainingArguments(num_train_epochs=a0, learning_rate=1e-4)"
+    )
+    assert audit(path).configured.rate in (1e-4, None)
+    deep = "x = " + " + ".join(["'a'"] * 900)
+    assert audit(written(tmp_path, TRAINING + deep + "\nTrainingArguments(num_train_epochs=2)")).configured.epochs == 2
+
+
 def test_nothing_in_a_script_is_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     audit(

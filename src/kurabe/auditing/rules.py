@@ -148,12 +148,17 @@ def _rows(c: Configured, rows: Rows | None, plan: Schedule | None) -> Iterator[F
         yield _finding(c, "warn", "one-wording", {"single": rows.single, "examples": rows.examples})
     if plan is None or plan.bound or not rows.examples:
         return
-    per_step = (c.batch or 0) * (c.accumulation or 1)
-    seen = c.epochs * rows.rows if c.steps is None and c.epochs is not None else plan.steps * per_step
-    exposures = seen / rows.examples
+    exposures = _seen(c, rows, plan) / rows.examples
     if 0 < exposures < ENOUGH_EXPOSURES:
         values = {"exposures": round(exposures, 1), "enough": ENOUGH_EXPOSURES}
         yield _finding(c, "warn", "low-exposure", values)
+
+
+def _seen(c: Configured, rows: Rows, plan: Schedule) -> float:
+    """Rows of the whole training, 0 where that is not known. A number of steps ends it before the epochs are over."""
+    by_epochs = [] if c.epochs is None else [c.epochs * rows.rows]
+    by_steps = [plan.steps * c.batch * c.accumulation] if c.steps and c.batch and c.accumulation else []
+    return min([*by_epochs, *by_steps], default=0)
 
 
 def _lengths(c: Configured, rows: Rows | None) -> Iterator[Finding]:

@@ -38,7 +38,16 @@ class Reading(NamedTuple):
 
 def read(path: Path, count: Counter | None = None) -> Reading:
     """Raises DataError for what is no Python, and for a script that neither trains nor asks a model."""
-    script = Script(path.name, parse(path))
+    tree = parse(path)
+    try:
+        return _read(path, tree, count)
+    except RecursionError:
+        raise DataError("The script is nested too deeply.", where=str(path),
+                        fix="Give the script of the training itself.") from None  # fmt: skip
+
+
+def _read(path: Path, tree: ast.Module, count: Counter | None) -> Reading:
+    script = Script(path.name, tree)
     script.chats = chats(script.tree, script.values)
     for part in (_arguments, _lora, _trainer, read_labels, _tokenizer, read_models, _asking, _prompts):
         part(script)

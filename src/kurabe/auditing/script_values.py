@@ -18,6 +18,7 @@ from kurabe.errors import DataError
 
 HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"  # an unknown part of a text
 MOST_NODES = 200_000
+MOST_LOOKS = 2_000_000  # at expressions: names that stand for lists of names could be followed for ever
 _MOST_TEXT = 100_000
 # What a setting is written with.
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -79,6 +80,7 @@ class Values:
     def __init__(self, tree: ast.AST) -> None:
         self._nodes: dict[str, ast.expr | None] = {}
         self._busy: set[str] = set()
+        self._left = MOST_LOOKS
         for name, value in _assignments(tree):
             # Assigned twice: which one counts is for the program to know.
             self._nodes[name] = None if name in self._nodes else value
@@ -90,7 +92,8 @@ class Values:
 
     def of(self, node: ast.expr | None, depth: int = 0) -> Any:
         """The value of an expression, `UNKNOWN` where it has to be computed."""
-        if node is None or depth > 50:
+        self._left -= 1
+        if node is None or depth > 50 or self._left < 0:
             return UNKNOWN
         if isinstance(node, ast.Constant):
             return node.value
