@@ -24,7 +24,9 @@ def find_rows(path: Path, script: Script, count: Counter | None) -> Rows | None:
     lists = [node for node in script.nodes if isinstance(node, ast.List) and len(node.elts) > 1]
     for node in sorted(lists, key=lambda node: -len(node.elts))[:_MOST_LISTS]:
         rows = script.values.of(node)
-        if all(isinstance(row, (dict, list)) and "role" not in row for row in rows) and not _unknown(rows):
+        if not isinstance(rows, list) or _unknown(rows):
+            continue
+        if all(isinstance(row, (dict, list)) and "role" not in row for row in rows):
             found = literal_rows(f"{path.name}:{node.lineno}", rows, count)
             if found:
                 return found
