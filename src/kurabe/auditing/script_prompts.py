@@ -95,8 +95,17 @@ def _with_functions(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str
 
 
 def _holds_text(node: ast.BinOp) -> bool:
-    return any(isinstance(side, ast.JoinedStr) or (isinstance(side, ast.Constant) and isinstance(side.value, str))
-               or (isinstance(side, ast.BinOp) and _holds_text(side)) for side in (node.left, node.right))  # fmt: skip
+    """Whether a text is among the parts; a sum leans to the left, however long it is."""
+    here: ast.expr = node
+    while isinstance(here, ast.BinOp):
+        if _is_text(here.right):
+            return True
+        here = here.left
+    return _is_text(here)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _messages(node: ast.List, function: str, trained: int | None, values: Values) -> Chat | None:
