@@ -39,6 +39,7 @@ TWINS = [
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
+    (DOCS / "audit.md", DOCS / "audit.ja.md"),
 ]
 
 
@@ -58,8 +59,8 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("kurabe ")]
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_commands", DOCS / "make_commands.py")
+def generator(name: str = "make_commands") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -81,6 +82,12 @@ def test_the_help_pages_are_current() -> None:
     if metadata.version("typer") != pinned[1]:
         pytest.skip(f"help is laid out by typer {pinned[1]}; this is {metadata.version('typer')}")
     assert read(DOCS / "commands.md") == generator().page(), "run: python docs/make_commands.py"
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_pages_of_the_audit_are_current(language: str) -> None:
+    made = generator("make_audit")
+    assert read(DOCS / made.NAMES[language]) == made.page(language), "run: python docs/make_audit.py"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -157,6 +164,7 @@ def test_the_library_page_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backends, "load", scripted)
     shutil.copy(ROOT / "examples" / "support-en.jsonl", "support.jsonl")
+    shutil.copy(ROOT / "examples" / "tutorial.py", "tutorial.py")
     code = "\n".join(blocks(read(DOCS / "library.md"), "python"))
     page = tmp_path / "library_page.py"
     page.write_text(code, encoding="utf-8")

@@ -16,7 +16,7 @@ from torch import Tensor
 from kurabe import recipes
 from kurabe import train as train_module
 from kurabe.attention import ATTENTION
-from kurabe.audit import RowTokens, token_stats
+from kurabe.auditing.plan import RowTokens, token_stats
 from kurabe.chat import IGNORE, Rendered, Soft
 from kurabe.engine import Engine, Row
 from kurabe.errors import MissingError

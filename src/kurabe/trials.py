@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from kurabe import arms, lessons, recipes, sweeps
-from kurabe.audit import RowTokens, audit, token_stats
+from kurabe.auditing.plan import RowTokens, audit_plan, token_stats
 from kurabe.errors import SettingsError
 from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Finding, Point, TrialInfo
@@ -97,7 +97,7 @@ def describe(
     for steps, number in training.keep:
         told = {"trial": number, "of": trial.trial, "steps": steps, "epochs": steps / plan.steps_per_epoch}
         states.append(whole.model_copy(update=told | {"positions": 0}))  # what it took is its training's
-    return [whole, *states], audit(plan, wordings, stats, hidden=backend.info.hidden, context=backend.info.context)
+    return [whole, *states], audit_plan(plan, wordings, stats, hidden=backend.info.hidden, context=backend.info.context)
 
 
 def _recipe(name: str, settings: RunSettings, backend: Backend) -> recipes.Recipe:

@@ -140,7 +140,29 @@ def _behind_again(results: Results, found: Crossing, t: Texts) -> list[str]:
 def finding(found: Finding, t: Texts) -> tuple[str, str]:
     """What the audit found, with its numbers, and why it matters."""
     values = {name: texts.percent(v) if name in _PARTS else v for name, v in found.values.items()}
-    return t(f"audit.{found.id}.what", **values), t(f"audit.{found.id}.why")
+    form = values.pop("form", "what")
+    return t(f"audit.{found.id}.{form}", **values), t(f"audit.{found.id}.why")
+
+
+def repair(found: Finding, t: Texts) -> str:
+    """What mends it, with the settings that would."""
+    settings = t("comma").join(
+        f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in found.repaired.items()
+    )
+    return " ".join([t(f"audit.{found.id}.fix"), *([settings] if settings else [])])
+
+
+def fault_cost(found: Finding, t: Texts) -> str:
+    """What it costs, where that was measured; else nothing."""
+    cost = found.cost
+    if cost is None:
+        return ""
+    ratio = cost.mended / cost.faulty
+    fault = t(f"audit.cost.fault.{cost.fault}", faulty=cost.faulty, mended=cost.mended, ratio=ratio)
+    numbers = {name: 100 * getattr(cost, name) for name in ("points", "low", "high")}
+    if cost.shown:
+        return t("audit.cost.shown", fault=fault, **numbers)
+    return t("audit.cost.not_shown", fault=fault, low=numbers["low"], high=numbers["high"])
 
 
 def command(results: Results) -> str:
