@@ -177,6 +177,11 @@ def test_a_wording_may_not_give_the_answer_away() -> None:
     assert why("Which one is the code?", "Which code do I use?", "Yes, use the code SAVE10.") is None
 
 
+def test_a_plural_is_no_other_name() -> None:
+    assert why("From when are you there on Sundays?", "When do you open on Sunday?") is None
+    assert why("Is Anna's desk free on Sunday?", "On Sunday, is the desk of Anna free?") is None
+
+
 def test_a_question_in_capitals_names_nothing() -> None:
     assert why("what time do you open?", "What Are Your Opening Hours?") is None
 

@@ -76,7 +76,8 @@ class RemoteBackend:
         self._secret = key
         self._closed = threading.Event()
         self._missed = 0
-        headers = {"User-Agent": f"kurabe/{__version__}", "Accept-Encoding": "identity"}
+        # A connection ends with its answer: one that opens while the client is being closed would stay open.
+        headers = {"User-Agent": f"kurabe/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
         self._client = httpx.Client(
             headers=headers | ({"Authorization": f"Bearer {key}"} if key else {}), follow_redirects=False,
             timeout=httpx.Timeout(limits.answer, connect=limits.connect),

@@ -275,7 +275,7 @@ def _names(text: str) -> dict[str, str]:
         begins = not before or before[-1] in ".!?:…\n"
         capital = (name[0].isupper() and not begins) or any(c.isupper() for c in name[1:])
         if (japanese or capital) and not re.match("I(?:['’]|$)", name):
-            found[_letters(re.sub("['’]s$", "", name))] = name
+            found[_letters(re.sub("['’]?s$", "", name))] = name  # a plural or a genitive is no other name
     return found
 
 
