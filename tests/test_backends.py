@@ -10,6 +10,7 @@ from scripted_chat import Scripted, serving
 from kurabe import backends
 from kurabe.errors import MissingError, SettingsError
 from kurabe.fake import FakeBackend
+from kurabe.settings import RunSettings
 
 
 def test_a_server_s_name_gets_a_client_that_is_closed_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +41,10 @@ def test_a_key_for_a_model_on_this_machine_is_a_mistake() -> None:
 def test_a_file_by_its_ending(tmp_path: Path) -> None:
     with pytest.raises(MissingError), backends.answering(str(tmp_path / "absent.GGUF")):
         pass
+
+
+@pytest.mark.parametrize("name", ["ollama:qwen3:8b", "http://127.0.0.1:8000/v1#m"])
+def test_a_run_on_a_server_is_refused_with_what_a_server_is_for(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        backends.load(RunSettings(model=name))
+    assert "--model" in caught.value.fix

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from scripted_chat import Scripted, serving
@@ -15,7 +18,7 @@ from kurabe import remote
 from kurabe.errors import MissingError
 from kurabe.remote import Limits, RemoteBackend
 from kurabe.schema import Answer, AnswerKey, Message, Request
-from kurabe.servers import Server
+from kurabe.servers import Server, server
 
 QUICK = Limits(connect=5, answer=20, total=60, tries=3, pause=0.001, longest_pause=0.01, size=100_000)
 KINDS = ["openai", "ollama"]
@@ -298,3 +301,36 @@ def test_a_server_that_is_not_there_is_told(kind: str) -> None:
     with pytest.raises(MissingError) as caught:
         RemoteBackend(Server(kind, url, "m"), limits=QUICK)  # type: ignore[arg-type]
     assert caught.value.where == url and "Start it" in caught.value.fix
+
+
+# --- a real one ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """llama.cpp's OpenAI-compatible server with random weights, behind the key sk-real."""
+    pytest.importorskip("xllamacpp")
+    import random_gguf
+
+    file = tmp_path_factory.mktemp("served") / "random.gguf"
+    random_gguf.write(file)
+    command = [sys.executable, str(Path(__file__).with_name("llamacpp_server.py")), str(file), "sk-real"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **pipes, text=True) as child:  # type: ignore[call-overload]
+        found = server(child.stdout.readline().strip())
+        assert found is not None
+        yield found
+        child.kill()
+
+
+def test_llama_cpp_s_server_answers_counts_and_refuses_as_it_should(llama_server: Server) -> None:
+    with pytest.raises(MissingError) as caught:
+        RemoteBackend(llama_server, "sk-wrong", QUICK)
+    assert "refuses the key" in caught.value.what
+    with RemoteBackend(llama_server, "sk-real", QUICK) as backend:
+        asked = [request("How much?"), request("How much?"), request("word " * 600), request("Where is it?")]
+        first, again, long, other = backend.answer(asked)
+        assert [answer.key for answer in (first, again, long, other)] == [one.key for one in asked]
+        assert first.prompt_tokens == again.prompt_tokens > 0
+        assert 0 < first.new_tokens <= 32 and (first.finish == "length") == (first.new_tokens == 32)
+        assert long.finish == "error" and "context" in long.error and other.finish != "error"

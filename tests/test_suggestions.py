@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from kurabe import splits, suggestions
+from kurabe import dataset, splits, suggestions
 from kurabe.facts import find_facts
 from kurabe.schema import Answer, Example, Role, Wording
 from kurabe.suggestions import ask, listed, refusal, sort_out
@@ -146,7 +147,6 @@ def test_a_wording_with_the_same_values_and_names_is_taken(text: str) -> None:
         ("?!", "no-text"),
         ("Ok?", "length"),
         ("Hello. " * 40 + "Can I send the 14-day pass from Hakone back?", "length"),
-        ("I don't have that information.", "declines"),
     ],
 )
 def test_a_wording_that_asks_something_else_is_refused(text: str, reason: str) -> None:
@@ -164,7 +164,6 @@ def test_a_wording_that_asks_something_else_is_refused(text: str, reason: str) -
         ("14日以内なら返品できますか？", "Can I return it within 14 days?", "language"),
         ("Wi-Fiは使えますか？", "館内でWi-Fiにつながりますか。", None),
         ("Wi-Fiは使えますか？", "館内でインターネットにつながりますか。", "left-out"),
-        ("料金はいくらですか？", "その情報はありません。", "declines"),
     ],
 )
 def test_japanese_wordings_are_checked_alike(question: str, text: str, reason: str | None) -> None:
@@ -231,8 +230,39 @@ def test_the_last_wording_of_a_cut_answer_is_not_used() -> None:
     assert len(made[0].texts("trained")) == 3 and [u.reason.key for u in unused] == ["reword.cut"]
 
 
+@pytest.mark.parametrize("text", ["I don't have that information.", "1. その情報はありません。"])
+def test_a_model_that_declines_has_suggested_nothing(text: str) -> None:
+    made, unused = answered([example("When do you open?"), example("いつ開きますか？", name="b")], [text] * 4)
+    assert not any(wording.generated for one in made for wording in one.wordings)
+    assert {one.reason.key for one in unused} & {"reword.declines"}
+
+
+def test_not_knowing_is_one_way_to_ask() -> None:
+    asked = "1. I'm not sure when you open.\n2. From what time can I come in?"
+    made, unused = answered([example("When do you open?")], [asked])
+    assert (
+        made[0].texts("trained")[1:] == ("I'm not sure when you open.", "From what time can I come in?") and not unused
+    )
+
+
 def test_an_answer_that_did_not_come_changes_nothing() -> None:
     one = example("How much is a ticket?")
     assert answered([one], [TRAINED, HELD_OUT], finish="error") == ((one,), ())
     made, _ = answered([one], [TRAINED])  # the second one was not waited for
     assert made[0].texts("trained")[1:] and not made[0].texts("held_out")
+
+
+# --- how many good ones are refused ----------------------------------------------------------------------------
+
+
+def test_wordings_of_people_and_of_rules_pass_unless_they_name_a_value() -> None:
+    """All wordings of the example files, as if a model had suggested them. `-rP` prints the counts."""
+    for path in sorted((Path(__file__).parents[1] / "examples").glob("*.jsonl")):
+        data = dataset.read_examples(path)
+        asked = [(text.text, one) for one in splits.generate(data.examples, data.language) for text in one.wordings[1:]]
+        refused = [(text, reason) for text, one in asked if (reason := refusal(text, one, {}))]
+        print(f"{path.name}: {len(refused)} of {len(asked)} refused")
+        for text, reason in refused:
+            print(f"  {text}: {reason.key} {reason.values}")
+        assert len(asked) > 100 and len(refused) <= 0.02 * len(asked), path.name
+        assert {reason.key for _, reason in refused} <= {"reword.added"}

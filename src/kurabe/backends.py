@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kurabe import hub
 from kurabe.errors import MissingError, SettingsError
 from kurabe.provenance import cores
+from kurabe.servers import key_from, server
 from kurabe.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ TINY = "tiny"
 
 def load(settings: RunSettings) -> Backend:
     """The model that the settings name, verified, loaded and ready to answer."""
+    if server(settings.model) is not None:
+        raise SettingsError(
+            "A run trains adapters, and a server's weights cannot be trained from here.", where=settings.model,
+            fix="Give a model folder with --model; for wordings a server can be asked: kurabe reword --with.",
+        )  # fmt: skip
     stand_in = settings.model == TINY
     folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(os.path.expanduser(settings.model))
     if stand_in and not (folder / "config.json").is_file():
@@ -49,8 +55,6 @@ def answering(name: str, key_variable: str = "") -> Iterator[Backend]:
 
     `key_variable` names the environment variable that holds the server's key.
     """
-    from kurabe.servers import key_from, server
-
     remote = server(name)
     if key_variable and remote is None:
         raise SettingsError("A key is for a server, and no server is named.", where=name, fix="Leave out --key-env.")

@@ -187,7 +187,10 @@ def _read(answer: Answer, example: Example, known: dict[str, str]) -> Iterator[t
         return
     entries = listed(answer.text)
     for i, text in enumerate(entries):
-        if answer.finish == "length" and i == len(entries) - 1:
+        # As one of several, "I'm not sure when you open." asks for the hours.
+        if len(entries) == 1 and facts.is_refusal(text) and not _ASKS.search(text):
+            yield text, Reason(key="reword.declines", values={})
+        elif answer.finish == "length" and i == len(entries) - 1:
             yield text, Reason(key="reword.cut", values={})
         else:
             yield text, refusal(text, example, known)
@@ -210,8 +213,6 @@ def refusal(text: str, example: Example, known: dict[str, str]) -> Reason | None
         return Reason(key="reword.known", values={"id": known[normal(text)]})
     if not _same_language(text, question):
         return Reason(key="reword.language", values={})
-    if facts.is_refusal(text) and not _ASKS.search(text):
-        return Reason(key="reword.declines", values={})
     if not len(question) // 6 <= len(text) <= 3 * len(question) + 40:
         return Reason(key="reword.length", values={"length": len(text), "question": len(question)})
     added, left_out = _changes(text, example)
