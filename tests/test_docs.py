@@ -21,6 +21,7 @@ from kurabe.cli import COMMANDS, main
 from kurabe.export.winner import Winner
 from kurabe.fake import FakeBackend, rehearsal
 from kurabe.runs import RunFolder
+from kurabe.servers import Server
 from kurabe.settings import RunSettings
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +72,12 @@ def scripted(settings: RunSettings) -> FakeBackend:
     examples = dataset.read_examples(ROOT / "examples" / "support-en.jsonl").examples
     shares = {"prompt": 1.0, "lora": 0.7, "lora+prompt": 1.0, "ceiling": 1.0}
     return FakeBackend(rehearsal(examples, shares))
+
+
+def speaking(server: Server, key: str) -> contextlib.nullcontext[FakeBackend]:
+    """A server's model, scripted as well."""
+    assert bool(key) is server.url.startswith("https:")
+    return contextlib.nullcontext(FakeBackend(lambda request: f"1. And what about {request.key.question}?"))
 
 
 # --- generated pages -------------------------------------------------------------------------------------------
@@ -134,6 +141,8 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("LANG", "en_US.UTF-8")
     monkeypatch.setattr(backends, "load", scripted)
+    monkeypatch.setattr("kurabe.remote.RemoteBackend", speaking)
+    monkeypatch.setenv("SHOP_KEY", "a key")
     monkeypatch.setattr("webbrowser.open", lambda url: None)
     monkeypatch.setattr("kurabe.cli.measure.write_report", lambda results, path, language: path)
     monkeypatch.setattr("kurabe.report.page.page", lambda results, t: "<!doctype html>")

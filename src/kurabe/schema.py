@@ -54,7 +54,7 @@ class Wording(Record):
 
     text: str
     role: Role
-    generated: bool = False  # made by kurabe's rules, not by the user
+    generated: bool = False  # made by rules or by a model, not by the user
 
 
 class Example(Record):
@@ -300,7 +300,7 @@ class RunInfo(Record):
 
 
 class Review(Record):
-    """One line of wordings.jsonl: what the rules made of one question. The field names are those of a data file, so
+    """One line of wordings.jsonl: the generated wordings of one question. The field names are those of a data file, so
     that a corrected line can be pasted there."""
 
     id: str
@@ -495,7 +495,7 @@ class Finding(Record):
 class Verdict(Record):
     choice: Choice
     stand_in: bool
-    generated: int = 0  # examples that were asked in wordings made by rules
+    generated: int = 0  # examples that were asked in wordings made by rules or by a model
     reasons: tuple[Reason, ...]
     would_change: tuple[Reason, ...] = ()
     add_examples: int | None = None  # about how many more, where the choice is "cannot-tell" for lack of data

@@ -65,8 +65,8 @@ def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend
 def _control(
     compared: Sequence[TrialPlan], material: arms.Material, settings: RunSettings, backend: Backend
 ) -> Iterator[Training]:
-    """The first recipe once more, on shuffled answers: the same rows but for that, the same steps, the same seed. It has
-    no teacher, which would say the right ones."""
+    """The first recipe once more, on shuffled answers: the same rows but for that, the same steps, the same seed. No
+    teacher, which would say the right ones."""
     if "shuffled" in settings.arms and arms.can_shuffle(material.examples):
         shuffled = material._replace(examples=arms.shuffle(material.examples, settings.seed))
         recipe = compared[0].plan.recipe.model_copy(update={"teacher": False})
