@@ -236,8 +236,8 @@ def shares(
     Two terms, each as wide as Student's interval for its own number: the resampled share, its distance from the whole
     stretched by `widening`; and t(R - 1) x standard error of the R runs' shares, because two or three seeds are too
     few to be resampled (their resamples spread by (R - 1) / R of the variance, and have no tails). Adding both terms up
-    is Fisher's solution of the Behrens-Fisher problem, which for normal values was nowhere found to cover less than it
-    promises (Robinson, The Annals of Statistics 4(5), 1976). What examples and seeds do together is in the second term.
+    is Fisher's solution of the Behrens-Fisher problem; what it covers here is measured, not cited (`studies/coverage`).
+    What examples and seeds do together is in the second term.
     """
     import numpy
 
