@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy
 from numpy.random import Generator
-from scipy import special, stats as distributions
+from pydantic import Field
+from scipy import special
+from scipy import stats as distributions
 
 from kurabe import analysis, stats
 from kurabe.evidence import Evidence
@@ -45,14 +47,14 @@ class World(Record):
 
     examples: int
     recall: dict[str, float]  # arm -> true share of values
-    style: dict[str, float] = {}
+    style: dict[str, float] = Field({})
     spread: float = 0.4
     agreement: float = 0.5
     wordings: int = 3
     values: tuple[int, ...] = (1, 2, 2, 4)  # expected values per answer, one example after the other
-    kept: dict[str, float] = {}  # probe -> true share of what was right before
-    unscored: dict[str, float] = {}  # arm -> share of answers that never come
-    prompt_tokens: dict[str, float] = {}
+    kept: dict[str, float] = Field({})  # probe -> true share of what was right before
+    unscored: dict[str, float] = Field({})  # arm -> share of answers that never come
+    prompt_tokens: dict[str, float] = Field({})
     trained_positions: int = 0
     flaws: tuple[str, ...] = ()
     prompt_fits: bool = True
