@@ -7,6 +7,7 @@ code never join stored ones. Which draws a cell makes depends on its seed alone,
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import os
 import sys
@@ -93,13 +94,23 @@ class Simulation(NamedTuple):
 
 
 def code(study: Simulation) -> str:
-    """The hash of everything that decides a figure: kurabe's own modules, the worlds, the study."""
+    """The hash of everything that decides a figure: kurabe's own modules, the worlds, the study's cells. Comments,
+    docstrings and layout decide none."""
     package = Path(kurabe.__file__).parent
     files = [*(package / f"{name}.py" for name in DECIDING), STUDIES / "worlds.py", *sorted(study.folder.glob("*.py"))]
     digest = hashlib.sha256()
     for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        if path.name not in ("page.py", "__main__.py"):
+            digest.update(path.name.encode() + _bare(path.read_text(encoding="utf-8")).encode())
     return digest.hexdigest()
+
+
+def _bare(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
 
 
 # --- measuring and storing -------------------------------------------------------------------------------------------

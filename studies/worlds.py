@@ -1,4 +1,4 @@
-"""Worlds whose truth is known: clusters of answers drawn from true shares, and the evidence that a run would make of them.
+"""Worlds whose truth is known: answers drawn from true shares, and the evidence that a run would make of them.
 
 Knows no study, no margin and no verdict. Estimates and differences come from `kurabe.stats`, the pairs from
 `kurabe.analysis`: what a run would have used.
@@ -41,8 +41,8 @@ class World(Record):
     """What is true of a model, its arms and the data; a draw of it is one experiment.
 
     `spread` is the intra-class correlation of one arm's answers to one example (0: examples are alike; 1: each is right
-    always or never). `agreement` is the correlation between two arms of what an example is like to them: 1 where what is
-    hard for one is as hard for the other.
+    always or never). `agreement` is the correlation between two arms of what an example is like to them: 1 where what
+    is hard for one is as hard for the other.
     """
 
     examples: int

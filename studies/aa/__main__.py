@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from studies import simulation
-from studies.aa.cells import STUDY
+from studies.aa.page import STUDY
 
 if __name__ == "__main__":
     sys.exit(simulation.main(STUDY))
