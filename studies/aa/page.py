@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from scipy import stats as distributions
+
 from studies import aa
 from studies.aa.cells import CELLS, CLAIMS, Cell, Found, measure
 from studies.simulation import Done, Simulation, Stored
@@ -35,7 +37,8 @@ def values(stored: Stored) -> dict[str, Any]:
     return {
         "grid": _rates(grid),
         "rows": rows,
-        "worst": max(row["false"] for row in rows),
+        "pooled": len(grid) // len(rows),
+        "usual": [k / rows[0]["draws"] for k in distributions.binom.interval(0.95, rows[0]["draws"], 0.05)],
         "published": _rates([published]),
         "cell": published.cell,
         "all_arms": [{"examples": done.cell.examples, **_rates([done]), "choices": done.found.choices}

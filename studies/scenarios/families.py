@@ -1,8 +1,8 @@
 """The families of scenarios: what is true in each, drawn at random, and which choices are right there.
 
-Knows no draw of answers and no verdict. What is right follows from the true shares, costs and flaws alone: it was written
-down before the rule saw them. Two choices are right only where the truth lies at a margin, and `cannot-tell` only where
-nothing can be concluded or so few examples cannot show what is true.
+Knows no draw of answers and no verdict. What is right follows from the true shares, costs and flaws alone: it was
+written down before the rule saw them. Two choices are right only where the truth lies at a margin, and `cannot-tell`
+only where nothing can be concluded or so few examples cannot show what is true.
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ FAMILIES: dict[str, Family] = {
     "each knows a part": Family(("both",), lambda d: d.world(60, 120, {
         "prompt": d.between(0.55, 0.7), "lora": d.between(0.55, 0.7), "lora+prompt": d.between(0.9, 0.97)})),
     "beyond the window, each knows a part": Family(("both",), lambda d: d.world(60, 120, {
-        "rag": d.between(0.55, 0.7), "lora": d.between(0.55, 0.7), "lora+rag": d.between(0.9, 0.97)}, prompt_fits=False)),
+        "rag": d.between(0.55, 0.7), "lora": d.between(0.55, 0.7), "lora+rag": d.between(0.9, 0.97)},
+        prompt_fits=False)),
     "facts by the prompt, form by the lora": Family(("both",), lambda d: _styled(
         d, d.between(0.9, 0.98), d.between(0.9, 0.98), d.between(0.5, 0.7), {
             "lora": d.between(0.2, 0.5), **_same(d, 0.94, 0.98, "prompt", "lora+prompt")})),
@@ -178,7 +179,8 @@ FAMILIES: dict[str, Family] = {
     "better, and it forgets most": Family(("cannot-tell",), lambda d: d.world(50, 120, {
         "prompt": d.between(0.5, 0.65), "lora": d.between(0.9, 0.97)}, kept=FORGOT)),
     "better together, and it forgets most": Family(("cannot-tell",), lambda d: d.world(60, 120, {
-        "prompt": d.between(0.55, 0.7), "lora": d.between(0.55, 0.7), "lora+prompt": d.between(0.9, 0.97)}, kept=FORGOT)),
+        "prompt": d.between(0.55, 0.7), "lora": d.between(0.55, 0.7), "lora+prompt": d.between(0.9, 0.97)},
+        kept=FORGOT)),
     "many answers never came": Family(("cannot-tell",), lambda d: d.world(40, 120, {
         "prompt": d.between(0.5, 0.98), "lora": d.between(0.1, 0.98)}, unscored={"lora": d.between(0.08, 0.2)})),
     "nothing to compare": Family(("cannot-tell",), lambda d: d.world(40, 120, {"lora": d.between(0.1, 0.98)})),

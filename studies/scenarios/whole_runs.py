@@ -1,7 +1,7 @@
-"""Families that are run whole: a data file, every step of `kurabe run`, a scripted model, the verdict of the run folder.
+"""Families that are run whole: a data file, every step of `kurabe run`, a scripted model, the run folder's verdict.
 
 Knows no interval. The model is `kurabe.fake`: it says the expected answer to the true share of questions and another
-value to the rest, so that only learning is played; reading, planning, auditing, scoring and analysing are the real ones.
+value to the rest, so that only learning is played; reading, planning, auditing, scoring and analysing are real.
 """
 
 from __future__ import annotations
