@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scipy import stats as distributions
+
 from studies import coverage
 from studies.coverage.cells import CELLS, DRAWS, SIZES, Cell, Found, measure
 from studies.simulation import Done, Simulation, Stored
@@ -33,6 +35,7 @@ def values(stored: Stored) -> dict[str, Any]:
         "sizes": sizes,
         "whole": _summary(stored.done),
         "draws": DRAWS,
+        "usual": [k / DRAWS for k in distributions.binom.interval(0.95, DRAWS, 0.95)],
         "lowest": sorted(stored.done, key=lambda done: held([done]))[:8],
         "held": held,
     }

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from studies import scenarios
+from studies.aa.page import STUDY as AA
+from studies.coverage.page import STUDY as COVERAGE
 from studies.scenarios import families, whole_runs
-from studies.scenarios.cells import CELLS, Cell, Found, measure
+from studies.scenarios.cells import CELLS, SEED, Cell, Found, measure
 from studies.simulation import Done, Simulation, Stored
 
 FAMILIES: dict[str, families.Family | whole_runs.Family] = {**families.FAMILIES, **whole_runs.FAMILIES}
@@ -31,6 +33,9 @@ def values(stored: Stored) -> dict[str, Any]:
         "runs": _share(kinds["whole run"]),
         "untaught": {"families": len(untaught), "draws": sum(done.cell.draws for done in untaught),
                      "tuned": sum(done.found.choices.get("fine-tune", 0) for done in untaught)},
+        "session_seed": SEED,
+        "aa_page": AA.pages,
+        "coverage_page": COVERAGE.pages,
         "worst": min(right(done) / done.cell.draws for done in kinds["simulated"]),
     }  # fmt: skip
 
