@@ -36,7 +36,7 @@ STUDIES = (AA, COVERAGE, SCENARIOS)
 SEED = 5  # no study's own
 
 
-# --- worlds ------------------------------------------------------------------------------------------------------------
+# --- worlds ----------------------------------------------------------------------------------------------------------
 
 
 def shares(world: World, recall: dict[str, float]) -> Any:
@@ -74,7 +74,7 @@ def test_evidence_holds_every_comparison_that_the_rule_asks_for() -> None:
     assert found.difference("lora", "prompt", "style") is not None
 
 
-# --- the studies, with few draws ---------------------------------------------------------------------------------------
+# --- the studies, with few draws -------------------------------------------------------------------------------------
 
 
 def test_equal_arms_are_told_apart_by_rows_and_not_by_the_verdict() -> None:
@@ -127,12 +127,14 @@ def test_there_are_enough_families_and_some_are_run_whole() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["run: too few facts", "run: contradictory file", "run: broken recipe that looks good"])
+@pytest.mark.parametrize(
+    "name", ["run: too few facts", "run: contradictory file", "run: broken recipe that looks good"]
+)
 def test_a_family_is_run_from_a_file_to_its_verdict(name: str) -> None:
     assert whole_runs.choice(name, generator(SEED, name)) in whole_runs.FAMILIES[name].right
 
 
-# --- storing and going on ----------------------------------------------------------------------------------------------
+# --- storing and going on --------------------------------------------------------------------------------------------
 
 
 class Cell(Record):
@@ -187,7 +189,7 @@ def test_words_that_decide_nothing_are_no_other_version() -> None:
     assert simulation._bare(plain) == simulation._bare(told) != simulation._bare(plain.replace("x\n", "x + 1\n"))
 
 
-# --- pages -------------------------------------------------------------------------------------------------------------
+# --- pages -----------------------------------------------------------------------------------------------------------
 
 
 def tables(text: str) -> list[list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kurabe import reasons, verdict
@@ -129,10 +129,12 @@ def retrieval(
     return evidence(**{**fields, **changes})
 
 
-def controlled(prompt: float, lora: float, shuffled: float) -> Evidence:
+def controlled(prompt: float | None, lora: float, shuffled: float, **changes: Any) -> Evidence:
     """With the control that was trained on shuffled answers."""
     shares = {"prompt": prompt, "lora": lora, "shuffled": shuffled}
-    return evidence(arms=tuple(arm(*item) for item in shares.items()), differences=tuple(compared(shares, 0.04)))
+    known = {label: share for label, share in shares.items() if share is not None}
+    arms, differences = tuple(arm(*item) for item in known.items()), tuple(compared(known, 0.04))
+    return evidence(arms=arms, differences=differences, **changes)
 
 
 def styled(
@@ -193,6 +195,9 @@ CASES = [
     ("retrieval cheaper, no volume", retrieval(0.9, 0.4, 0.9, costs=DEAR["costs"]), "prompt", "untrained_better"),
     ("all equal, lora cheapest", retrieval(0.9, 0.9, 0.9, **DEAR), "fine-tune", "cheaper"),
     ("no fact learned", controlled(0.5, 0.9, 0.88), "cannot-tell", "no_learning"),
+    ("no fact learned for sure", controlled(0.5, 0.9, 0.82), "cannot-tell", "no_learning"),
+    ("no fact learned, cheap", controlled(0.9, 0.9, 0.9, questions_per_day=500), "prompt", "no_better"),
+    ("no room, no fact learned", controlled(None, 0.9, 0.88, prompt_fits=False), "retrieve", "no_room_retrieve"),
     ("facts learned", controlled(0.5, 0.9, 0.1), "fine-tune", "lora_better"),
     ("form by the lora", styled(0.9, 0.9, lora=0.95), "fine-tune", "form"),
     ("form by the lora, facts by the prompt", styled(0.9, 0.2, lora=0.95), "prompt", "untrained_better"),
@@ -281,6 +286,7 @@ def test_generated_wordings_mark_every_verdict_and_change_none(case: tuple[str, 
     assert [c.key for c in made.would_change[:2]] == ["verdict.change.own_model", "verdict.change.own_wordings"]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.floats(-1, 1), st.floats(0.001, 1), st.floats(0.001, 1), st.booleans(), st.booleans())
 def test_whatever_the_numbers_fine_tuning_needs_a_shown_gain(
     value: float, below: float, above: float, harm: bool, flawed: bool

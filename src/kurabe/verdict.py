@@ -78,7 +78,7 @@ def _no_room(e: Evidence) -> Verdict | None:
     if e.prompt_fits or e.arm("rag"):
         return None
     lora = e.share("lora")
-    if lora is not None and lora >= GOOD and not _flaws(e):
+    if lora is not None and lora >= GOOD and not _flaws(e) and not _learned_nothing(e):
         why = reason("no_room_lora", recall=lora, limit=GOOD)
         return _verdict(e, "fine-tune", [why, *burdens(e, "lora")], [change("rag_not_measured")])
     why = reason("no_room_retrieve", recall=lora, limit=GOOD)
@@ -165,7 +165,7 @@ def _untrained(e: Evidence) -> Verdict | None:
     if key == "no_better":
         days, low = _payback_days(e, other), difference.estimate.low
         within = low is not None and low > -MARGIN and difference.other == other
-        if within and not _harmed(e) and days is not None and days <= PAYBACK_DAYS:
+        if within and not _harmed(e) and not _learned_nothing(e) and days is not None and days <= PAYBACK_DAYS:
             cheaper = reason("cheaper", days=days, limit=PAYBACK_DAYS, **pair(e, "lora", other))
             why = [cheaper, versus(difference), *burdens(e, "lora")]
             return _verdict(e, "fine-tune", why, [change("one_seed"), change("volume")])
@@ -254,9 +254,11 @@ def _flaws(e: Evidence) -> list[Finding]:
 
 
 def _learned_nothing(e: Evidence) -> bool:
-    """Whether the LoRA is not clearly better than one whose training rows had each other's answers."""
+    """Whether the LoRA was not shown to be better, by the margin, than one whose rows had each other's answers. A test
+    at 5 % would let a LoRA that learned nothing pass too often, and one that learned facts passes this one easily."""
     difference = e.difference("lora", "shuffled")
-    return difference is not None and not _clearly_better(difference)
+    low = difference.estimate.low if difference else None
+    return difference is not None and (low is None or low < MARGIN)
 
 
 def _too_dear(e: Evidence, gains: Iterable[Difference]) -> Verdict | None:
