@@ -68,8 +68,8 @@ def test_the_same_seed_draws_the_same_experiment() -> None:
 def test_evidence_holds_every_comparison_that_the_rule_asks_for() -> None:
     recall = dict.fromkeys(("prompt", "rag", "few-shot", "lora", "lora+prompt", "lora+rag", "shuffled"), 0.8)
     found = evidence(World(examples=10, recall=recall, style={"prompt": 0.5, "lora": 0.9}), generator(SEED))
-    for label, other in [("lora", "prompt"), ("lora", "rag"), ("rag", "prompt"), ("lora", "shuffled"),
-                         *((c, o) for c in ("lora+prompt", "lora+rag") for o in ("prompt", "rag", "lora"))]:  # fmt: skip
+    together = [(label, other) for label in ("lora+prompt", "lora+rag") for other in ("prompt", "rag", "lora")]
+    for label, other in (("lora", "prompt"), ("lora", "rag"), ("rag", "prompt"), ("lora", "shuffled"), *together):
         assert found.difference(label, other) is not None, (label, other)
     assert found.difference("lora", "prompt", "style") is not None
 
