@@ -205,7 +205,7 @@ def test_the_pages_are_those_of_the_stored_cells_and_say_the_same(study: Simulat
         assert text == simulation.page(study, stored, language), f"run: {study.command} --page"
         assert study.command in text and not re.search(r"\{\{|\{%|None|nan", text)
     assert tables(texts["en"]) == tables(texts["ja"]) != []
-    bold = [re.findall(r"\*\*\D*([\d.]+)", text) for text in texts.values()]
+    bold = [sorted(re.findall(r"[\d.]+", " ".join(re.findall(r"\*\*(.+?)\*\*", text)))) for text in texts.values()]
     assert bold[0] == bold[1] != []
 
 
