@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from kurabe import cost, curves, lessons, scoring, stale, stats, storage, verdict
 from kurabe.errors import StoppedError
+from kurabe.evidence import Evidence
 from kurabe.recipes import RECIPES
 from kurabe.runs import RunFolder
 from kurabe.schema import (
@@ -43,12 +44,14 @@ COMPARED = (
     ("few-shot", "prompt"),
     ("lora+prompt", "prompt"),
     ("lora+prompt", "lora"),
+    ("lora+prompt", "rag"),
+    ("lora+rag", "prompt"),
     ("lora+rag", "rag"),
     ("lora+rag", "lora"),
     ("prompt", "base"),
     ("lora", "base"),
-    ("ceiling", "prompt"),
     ("lora", "shuffled"),
+    ("ceiling", "prompt"),
 )
 CONTROLS = ("ceiling", "shuffled")  # what nobody could ship: one is told which row is asked for, one learned nonsense
 RETENTION: tuple[Probe, ...] = ("general", "reading")
@@ -110,7 +113,7 @@ def analyse(folder: RunFolder) -> Results:
     swept = _curves(answers, asked, info, arms, first, settings.seed)
 
     # 4. The verdict on them.
-    evidence = verdict.Evidence(
+    evidence = Evidence(
         arms=arm_results,
         differences=differences,
         retention=retention,
@@ -119,7 +122,6 @@ def analyse(folder: RunFolder) -> Results:
         examples=_independent(arm_results, differences),
         stand_in=info.model.stand_in,
         recipe=first,
-        needed=_needed(arms, differences),
         prompt_fits=not ("prompt" in settings.arms and all(arm.arm != "prompt" for arm in arms)),
         questions_per_day=settings.questions_per_day,
         generated=sum(any(w.generated and w.role == "held_out" for w in e.wordings) for e in folder.examples()),
@@ -236,8 +238,9 @@ def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
             yield Difference(
                 label=label,
                 other=other,
-                estimate=stats.difference(first, second, seed),
+                estimate=(estimate := stats.difference(first, second, seed)),
                 smallest_detectable=stats.smallest_detectable(first, second),
+                needed=stats.examples_needed(first, second, verdict.wanted_difference(estimate.value)),
             )
 
 
@@ -250,19 +253,9 @@ def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
     return _clusters(pair[0], ("right",)), _clusters(pair[1], ("right",))
 
 
-def _needed(arms: Sequence[Arm], differences: Sequence[Difference]) -> int | None:
-    """Examples in all that would settle the first recipe's LoRA against the prompt."""
-    by_label = {arm.label: arm for arm in arms}
-    found = next((d for d in differences if (d.label, d.other) == ("lora", "prompt")), None)
-    if found is None:
-        return None
-    wanted = verdict.wanted_difference(found.estimate.value)
-    return stats.examples_needed(*_paired(by_label["lora"], by_label["prompt"]), wanted)
-
-
 def _independent(arms: Sequence[ArmResult], differences: Sequence[Difference]) -> int:
     """Examples that the deciding comparison rests on; without one, those of the arm that has the fewest."""
-    deciding = [d.estimate.n for d in differences if (d.label, d.other) == ("lora", "prompt")]
+    deciding = [d.estimate.n for d in differences if (d.label, d.other) in (("lora", "prompt"), ("lora", "rag"))]
     return min(deciding or [arm.recall.n for arm in arms], default=0)
 
 

@@ -20,6 +20,7 @@ Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
 UsageKind: TypeAlias = Literal["loading", "preparation", "answering"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
+Measure: TypeAlias = Literal["recall", "style"]
 Axis: TypeAlias = Literal["examples", "wordings", "samples", "epochs", "rank", "rate", "seeds"]
 
 
@@ -373,15 +374,18 @@ class ArmResult(Record):
     answers: int
     cut: int
     unscored: int
+    style: Estimate | None = None  # share of a row's checks of form that hold; None where rows carry none
 
 
 class Difference(Record):
-    """Recall of `label` minus recall of `other`, question by question, examples resampled."""
+    """Recall (or style) of `label` minus that of `other`, question by question, examples resampled."""
 
     label: str
     other: str
     estimate: Estimate
     smallest_detectable: float | None  # the smallest true difference that this data would have shown
+    measure: Measure = "recall"
+    needed: int | None = None  # examples in all that would settle which of the two is better
 
 
 class RetentionResult(Record):

@@ -17,7 +17,7 @@ from kurabe.settings import RunSettings
 from kurabe.texts import Texts
 
 # How a number of the verdict's reasons is written, by its name.
-_SHARES = ("recall", "prompt", "lora", "ceiling", "limit", "share")
+_SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
 _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
