@@ -1,4 +1,4 @@
-"""The show and its processes: what dies is said and the talk goes on; a recording stands in, labelled, at its own pace."""
+"""The show and its processes: what dies is said and the talk goes on; a recording stands in, labelled and in time."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from models.tiny import corpus, net, pack, probes, retelling, wordings  # noqa: E402
+from models.tiny import corpus, japanese, net, pack, probes, wordings  # noqa: E402
 from models.tiny.evaluate import holds, judge, load, measure, wilson  # noqa: E402
 from models.tiny.muon import orthogonalise  # noqa: E402
 from models.tiny.plan import PLAN  # noqa: E402
@@ -200,11 +200,10 @@ def fillings(text: str) -> list[str]:
     return ["".join(chosen) for chosen in itertools.product(*choices)]
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize("seed", range(20))
-def test_a_shop_told_otherwise_keeps_its_values(seed: int, language: str) -> None:
-    shop = shops.invent_shop(seed, 12, language)
-    told = retelling.retell(shop, Random(seed))
+def test_a_japanese_shop_told_otherwise_keeps_its_values(seed: int) -> None:
+    shop = shops.invent_shop(seed, 12, "ja")
+    told = japanese.retell(shop, Random(seed))
     assert len(told.rows) == len(shop.rows)
     for row, before in zip(told.rows, shop.rows, strict=True):
         assert all(value in row.answer for value in row.values), row

@@ -68,10 +68,10 @@ def missed(scores: list[dict[str, Any]]) -> str:
     return f"**Not reached in this version: {'; '.join(short)}.** Verdicts on it are marked as a stand-in's."
 
 
-def log_table(log: list[dict[str, Any]], every: int = 200) -> str:
-    """Loss along the way, at every so many steps and at the end."""
+def log_table(log: list[dict[str, Any]], every: int = 10) -> str:
+    """Loss along the way, one line in ten."""
     rows = ["| step | phase | tokens | loss | rate |", "|---|---|---|---|---|"]
-    picked = [line for line in log if line["step"] % every == 0 or line is log[-1]]
+    picked = [*log[every - 1 :: every], *([log[-1]] if len(log) % every else [])]
     rows += [
         f"| {line['step']} | {line['phase']} | {line['tokens'] / 1e6:.2f}M | {line['loss']:.3f} | {line['rate']:.2f} |"
         for line in picked
@@ -81,8 +81,8 @@ def log_table(log: list[dict[str, Any]], every: int = 200) -> str:
 
 def phase_table(plan: Plan) -> str:
     """The schedule in words."""
-    head = "rows per prompt (share) | copying lines | Japanese | sets of wordings | answers told anew | tokens per step | rate | decay"
-    rows = [f"| phase | to step | {head} |", "|---|---|---|---|---|---|---|---|---|---|"]
+    head = "rows per prompt (share) | copying lines | Japanese | sets of wordings | tokens per step | rate | decay"
+    rows = [f"| phase | to step | {head} |", "|---|---|---|---|---|---|---|---|---|"]
     for phase in plan.phases:
         mix = phase.mix
         spread = ", ".join(
@@ -90,7 +90,7 @@ def phase_table(plan: Plan) -> str:
         )
         rows.append(
             f"| {phase.name} | {phase.until} | {spread} | {mix.copying:.0%} | {mix.japanese:.0%} "
-            f"| {2 if mix.wide else 1} | {', '.join(mix.told)} | {phase.batch_tokens} | {phase.rate:g} | {phase.decay_steps or ''} |"
+            f"| {2 if mix.wide else 1} | {phase.batch_tokens} | {phase.rate:g} | {phase.decay_steps or ''} |"
         )
     return "\n".join(rows)
 

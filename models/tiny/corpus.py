@@ -17,9 +17,8 @@ from kurabe import shop_frames as frames
 from kurabe.prompts import NEUTRAL
 from kurabe.shop_values import invented_word
 from kurabe.shops import Row, Shop, invent_shop, missing_row
-from models.tiny import english, japanese
+from models.tiny import japanese
 from models.tiny.layouts import DECLINE, lay_out
-from models.tiny.retelling import retell
 from models.tiny.wordings import ask
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +43,7 @@ class Mix:
     copying: float = 0.0
     asked: int = 15
     declined: tuple[int, ...] = (30, 45, 25)  # weights of 0, 1, 2, ... questions per prompt that it cannot answer
-    wide: bool = False  # also the second set of wordings
-    told: tuple[str, ...] = ()  # languages whose answers are told in words of no fixed order, too
+    wide: bool = False  # also the second set of wordings, and Japanese answers of words in no fixed order
 
 
 @cache
@@ -109,8 +107,8 @@ def shop_tree(seed: str, mix: Mix, language: str) -> Tree:
     """A shop's facts in its system prompt; rows asked in other wordings, and things it does not hold."""
     rng = Random(f"tree/{seed}")
     shop = invent_shop(seed, _count(mix, rng), language)
-    if language in mix.told:
-        shop = retell(shop, rng)
+    if mix.wide and language == "ja":
+        shop = japanese.retell(shop, rng)
     shop = _with_questions(shop, rng, mix)
     system, answers = lay_out(shop, rng)
     branches: list[tuple[Turn, ...]] = []
@@ -171,7 +169,7 @@ def copying_tree(seed: str, mix: Mix, language: str) -> Tree:
     """Lines under invented names, asked by name, and words to repeat: teaches to look up and to copy, nothing else."""
     rng = Random(f"copying/{seed}")
     names = list(dict.fromkeys(invented_word(rng).capitalize() for _ in range(rng.choice([1, 2, 3, 4, 6, 8]))))
-    jumble = {"en": english.jumble, "ja": japanese.jumble}[language] if language in mix.told else _jumble
+    jumble = japanese.jumble if mix.wide and language == "ja" else _jumble
     lines = {name: jumble(rng, 3, 14) for name in names}
     form = rng.choice(["{}: {}", "{} = {}", "Q: {}\nA: {}", "- {}: {}"])
     system = NEUTRAL[language] + "\n" + "\n".join(form.format(name, line) for name, line in lines.items())

@@ -14,7 +14,7 @@ from random import Random
 
 from kurabe.shop_frames import NOUNS_JA, words
 from kurabe.shop_values import invented_word
-from kurabe.shops import Shop
+from kurabe.shops import Row, Shop
 
 _KANJI = (
     "日一国人年大十二本中長出三時行見月後前生五間上東四今金九入学高円子外八六下来気小七山話女北午百書先名川千水半男西電校語土木聞食車何南万毎白天母火右読友左休父雨"
@@ -76,6 +76,23 @@ def sentence(rng: Random, held: tuple[str, ...] = ()) -> str:
     return "".join(parts) + rng.choice(_ENDS) + "。"
 
 
+def _retold(row: Row, rng: Random) -> str:
+    """The row's answer with other sentences around it, or its values in sentences of no fixed form."""
+    if "\n" in row.answer or rng.random() < 0.4:
+        return row.answer
+    if rng.random() < 0.35:
+        ended = row.answer if row.answer.endswith("。") else f"{row.answer}。"
+        return sentence(rng) + ended if rng.random() < 0.5 else ended + sentence(rng)
+    texts, values = [], list(row.values)
+    while values:
+        count = min(len(values), rng.randint(1, 2))
+        texts.append(sentence(rng, tuple(values[:count])))
+        del values[:count]
+    if rng.random() < 0.4:
+        texts.insert(rng.randint(0, len(texts)), sentence(rng))
+    return "".join(texts)
+
+
 class _Amounts(dict[str, str]):
     """Yen as written -> the same row of digits in another currency, one for each amount of a shop."""
 
@@ -91,20 +108,20 @@ class _Amounts(dict[str, str]):
         return self[yen]
 
 
-def exchange(shop: Shop, rng: Random) -> Shop:
-    """A third of the shops take another currency: the corpus's own Japanese answers know yen only."""
+def retell(shop: Shop, rng: Random) -> Shop:
+    """The same rows told otherwise; a third of the shops take another currency."""
     if rng.random() < 0.35:
         amounts = _Amounts(rng, rng.choice(_UNITS))
 
-        def changed(text: str) -> str:
+        def exchange(text: str) -> str:
             return _YEN.sub(lambda match: amounts[match.group(0)], text)
 
         rows = tuple(
             replace(
-                row, answer=changed(row.answer), short=changed(row.short),
-                values=tuple(map(changed, row.values)), short_values=tuple(map(changed, row.short_values)),
+                row, answer=exchange(row.answer), short=exchange(row.short),
+                values=tuple(map(exchange, row.values)), short_values=tuple(map(exchange, row.short_values)),
             )
             for row in shop.rows
         )  # fmt: skip
         shop = replace(shop, rows=rows)
-    return shop
+    return replace(shop, rows=tuple(replace(row, answer=_retold(row, rng)) for row in shop.rows))

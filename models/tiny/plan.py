@@ -11,8 +11,7 @@ from models.tiny.corpus import Mix
 from models.tiny.train import Phase, Plan
 
 _FULL = Mix(rows=((1, 1, 0.08), (2, 5, 0.2), (6, 12, 0.57), (13, 20, 0.15)), japanese=0.25)
-_MANY = replace(_FULL, rows=((1, 1, 0.06), (2, 5, 0.18), (6, 12, 0.58), (13, 20, 0.18)), declined=(20, 40, 25, 15))
-_WIDE = replace(_MANY, japanese=0.32, copying=0.03, wide=True, told=("ja",))
+_MANY = ((1, 1, 0.06), (2, 5, 0.18), (6, 12, 0.58), (13, 20, 0.18))
 
 PLAN = Plan(
     seed=1,
@@ -21,12 +20,13 @@ PLAN = Plan(
         Phase("short", 1000, Mix(rows=((1, 1, 0.15), (2, 4, 0.45), (5, 8, 0.4)), copying=0.1, japanese=0.25)),
         Phase("full", 4600, _FULL, decay_steps=1600),
         # The rate starts anew where it had fallen; then the second set of wordings joins in.
-        Phase("again", 5420, _MANY, rate=0.8),
-        Phase("wide", 9200, _WIDE, rate=0.8, decay_steps=2000),
-        # English answers in no fixed form, too: what had only copied what it knew by heart learns to read.
+        Phase("again", 5420, replace(_FULL, rows=_MANY, declined=(20, 40, 25, 15)), rate=0.8),
         Phase(
-            "told", 10400, replace(_WIDE, copying=0.08, japanese=0.36, told=("en", "ja")), rate=0.7, decay_steps=800,
-            fresh=True,
+            "wide",
+            9200,
+            replace(_FULL, rows=_MANY, declined=(20, 40, 25, 15), japanese=0.32, copying=0.03, wide=True),
+            rate=0.8,
+            decay_steps=2000,
         ),
     ),
-)  # fmt: skip
+)

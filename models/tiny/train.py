@@ -42,7 +42,6 @@ class Phase:
     batch_tokens: int = 8192
     rate: float = 1.0  # a factor on both full rates
     decay_steps: int = 0  # the last so many steps go down to a twentieth
-    fresh: bool = False  # it starts from the weights as they are published: rounded to bf16, without optimiser state
 
 
 @dataclass(frozen=True)
@@ -60,16 +59,11 @@ class Plan:
         return self.phases[-1].until
 
     def rate(self, step: int) -> float:
-        """Share of the full rate: up in a line where optimisers are new, constant, down in a line to a twentieth."""
+        """Share of the full rate: up in a line, constant, down in a line to a twentieth."""
         phase = self.phase(min(step, self.steps - 1))
         left = (phase.until - step) / phase.decay_steps if phase.decay_steps else 1.0
-        age = step - self.start(phase) if phase.fresh else step
-        share = min(1.0, (age + 1) / self.warmup) * max(0.05, min(1.0, left))
+        share = min(1.0, (step + 1) / self.warmup) * max(0.05, min(1.0, left))
         return share * phase.rate
-
-    def start(self, phase: Phase) -> int:
-        """The step at which a phase begins."""
-        return max((other.until for other in self.phases if other.until < phase.until), default=0)
 
     def phase(self, step: int) -> Phase:
         return next(phase for phase in self.phases if step < phase.until)
@@ -118,14 +112,6 @@ def load(path: Path, model: LlamaForCausalLM, opts: list[torch.optim.Optimizer] 
     return Progress(**state["progress"])
 
 
-def _published(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
-    """Round the weights as an export does, and forget the optimisers' state; returns new ones."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.bfloat16())
-    return optimisers(model, plan.muon_rate, plan.adam_rate)
-
-
 def _autocast(device: str) -> Any:
     return torch.autocast(device, torch.bfloat16) if device != "mps" else nullcontext()
 
@@ -145,8 +131,6 @@ def train(plan: Plan, folder: Path, device: str = "cpu") -> Iterator[dict[str, A
     while progress.step < plan.steps:
         began = time.monotonic()
         phase = plan.phase(progress.step)
-        if phase.fresh and progress.step == plan.start(phase):
-            opts = _published(model, plan)
         batches = chunk(plan, phase, progress.step // CHUNK_STEPS, encoder)
         losses = []
         for packed in batches:

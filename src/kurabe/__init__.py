@@ -15,6 +15,7 @@ _HOMES = {
     "curve": "kurabe.experiment",
     "resume": "kurabe.experiment",
     "check": "kurabe.checking",
+    "audit": "kurabe.auditing.reading",
     "load_run": "kurabe.analysis",
     "ship": "kurabe.export.shipping",
     "RunSettings": "kurabe.settings",

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, curves, scoring, stats, storage, verdict
+from kurabe import cost, curves, lessons, scoring, stale, stats, storage, verdict
 from kurabe.errors import StoppedError
+from kurabe.evidence import Evidence
+from kurabe.recipes import RECIPES
 from kurabe.runs import RunFolder
 from kurabe.schema import (
     Answer,
@@ -29,19 +31,29 @@ from kurabe.schema import (
     RunInfo,
     Score,
     Status,
+    TeacherResult,
     TrialInfo,
 )
-from kurabe.settings import RunSettings
+from kurabe.settings import ARM_NAMES, RunSettings
 
 # Which arms are compared with which, where both were run; a further recipe's LoRA is compared with `base`.
 COMPARED = (
     ("lora", "prompt"),
+    ("lora", "rag"),
+    ("rag", "prompt"),
+    ("few-shot", "prompt"),
     ("lora+prompt", "prompt"),
     ("lora+prompt", "lora"),
+    ("lora+prompt", "rag"),
+    ("lora+rag", "prompt"),
+    ("lora+rag", "rag"),
+    ("lora+rag", "lora"),
     ("prompt", "base"),
     ("lora", "base"),
+    ("lora", "shuffled"),
     ("ceiling", "prompt"),
 )
+CONTROLS = ("ceiling", "shuffled")  # what nobody could ship: one is told which row is asked for, one learned nonsense
 RETENTION: tuple[Probe, ...] = ("general", "reading")
 
 
@@ -95,12 +107,13 @@ def analyse(folder: RunFolder) -> Results:
     arm_results = tuple(_arm_result(arm, settings.seed) for arm in arms)
     differences = tuple(_differences(arms, settings.seed))
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
+    teachers = tuple(_teachers(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
     findings = folder.findings()
     swept = _curves(answers, asked, info, arms, first, settings.seed)
 
     # 4. The verdict on them.
-    evidence = verdict.Evidence(
+    evidence = Evidence(
         arms=arm_results,
         differences=differences,
         retention=retention,
@@ -109,7 +122,6 @@ def analyse(folder: RunFolder) -> Results:
         examples=_independent(arm_results, differences),
         stand_in=info.model.stand_in,
         recipe=first,
-        needed=_needed(arms, differences),
         prompt_fits=not ("prompt" in settings.arms and all(arm.arm != "prompt" for arm in arms)),
         questions_per_day=settings.questions_per_day,
         generated=sum(any(w.generated and w.role == "held_out" for w in e.wordings) for e in folder.examples()),
@@ -120,6 +132,8 @@ def analyse(folder: RunFolder) -> Results:
         arms=arm_results,
         differences=differences,
         retention=retention,
+        stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
+        teachers=teachers,
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,
@@ -160,15 +174,15 @@ def _arms(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInf
             row = Asked(question, answer, scoring.score(answer, question))
             groups.setdefault((key.arm, key.trial), {"held_out": [], "trained": []})[key.probe].append(row)
     recipes = {trial.trial: trial.recipe for trial in info.trials}
-    first = info.trials[0].trial if info.trials else 0
-    order = ("base", "prompt", "lora", "lora+prompt", "ceiling")
+    # The first recipe, and the control that repeats it, are named by their arm alone.
+    named = {0, *(trial.trial for trial in info.trials[:1]), *(trial.trial for trial in info.trials if trial.shuffled)}
     arms = [
         Arm(arm, trial, recipe, label, tuple(rows["held_out"]), tuple(rows["trained"]))
         for (arm, trial), rows in groups.items()
         for recipe in [recipes.get(trial, "")]
-        for label in [arm if trial in (0, first) else f"{arm} ({recipe})"]
+        for label in [arm if trial in named else f"{arm} ({recipe})"]
     ]
-    return sorted(arms, key=lambda a: (a.trial not in (0, first), order.index(a.arm), a.trial))
+    return sorted(arms, key=lambda a: (a.trial not in named, ARM_NAMES.index(a.arm), a.trial))
 
 
 def _scored(rows: Iterable[Asked]) -> list[Asked]:
@@ -224,8 +238,9 @@ def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
             yield Difference(
                 label=label,
                 other=other,
-                estimate=stats.difference(first, second, seed),
+                estimate=(estimate := stats.difference(first, second, seed)),
                 smallest_detectable=stats.smallest_detectable(first, second),
+                needed=stats.examples_needed(first, second, verdict.wanted_difference(estimate.value)),
             )
 
 
@@ -238,19 +253,9 @@ def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
     return _clusters(pair[0], ("right",)), _clusters(pair[1], ("right",))
 
 
-def _needed(arms: Sequence[Arm], differences: Sequence[Difference]) -> int | None:
-    """Examples in all that would settle the first recipe's LoRA against the prompt."""
-    by_label = {arm.label: arm for arm in arms}
-    found = next((d for d in differences if (d.label, d.other) == ("lora", "prompt")), None)
-    if found is None:
-        return None
-    wanted = verdict.wanted_difference(found.estimate.value)
-    return stats.examples_needed(*_paired(by_label["lora"], by_label["prompt"]), wanted)
-
-
 def _independent(arms: Sequence[ArmResult], differences: Sequence[Difference]) -> int:
     """Examples that the deciding comparison rests on; without one, those of the arm that has the fewest."""
-    deciding = [d.estimate.n for d in differences if (d.label, d.other) == ("lora", "prompt")]
+    deciding = [d.estimate.n for d in differences if (d.label, d.other) in (("lora", "prompt"), ("lora", "rag"))]
     return min(deciding or [arm.recall.n for arm in arms], default=0)
 
 
@@ -279,6 +284,23 @@ def _retention(
                 )
 
 
+def _teachers(
+    answers: Sequence[Answer], asked: Mapping[str, Question], trials: Sequence[TrialInfo], seed: int
+) -> Iterable[TeacherResult]:
+    """How well the model read what each trial learned from it, over the training rows of each example."""
+    read: dict[str, stats.Cluster] = {}
+    for answer in answers:
+        right = lessons.reads_right(answer, asked[answer.key.question]) if answer.key.probe == "teacher" else None
+        if right is not None:
+            example = asked[answer.key.question].example
+            before = read.get(example, stats.Cluster(0, 0))
+            read[example] = stats.Cluster(before.total + right, before.items + 1)
+    for trial in trials:
+        if read and RECIPES[trial.recipe].teacher:
+            rows = round(sum(cluster.items for cluster in read.values()))
+            yield TeacherResult(trial=trial.trial, recipe=trial.recipe, rows=rows, read=stats.share(read, seed))
+
+
 def _kept(known: Iterable[str], after: Mapping[str, bool], asked: Mapping[str, Question]) -> dict[str, stats.Cluster]:
     """Per shop, or per general question, how many are still right of those that were: what shares a prompt is read, or
     no longer read, together."""
@@ -290,19 +312,19 @@ def _kept(known: Iterable[str], after: Mapping[str, bool], asked: Mapping[str, Q
 
 
 def _costs(arms: Sequence[Arm], folder: RunFolder, settings: RunSettings) -> tuple[CostEstimate, ...]:
-    """Costs of all arms but the control, which nobody could ship: it is told which row is asked for."""
+    """Costs of all arms but the controls."""
     usages = folder.usages()
     return cost.with_break_even(
         [
             cost.cost(arm.label, arm.arm, arm.trial, [row.answer for row in arm.held_out], usages, settings.prices)
             for arm in arms
-            if arm.arm != "ceiling"
+            if arm.arm not in CONTROLS
         ]
     )
 
 
 def _loss_curves(folder: RunFolder, info: RunInfo) -> tuple[CurvePoint, ...]:
-    recipes = {trial.trial: trial.recipe for trial in info.trials}
+    recipes = {trial.trial: trial.name for trial in info.trials}
     return tuple(
         CurvePoint(
             axis="step", x=step.step, measure="loss", trial=step.trial, recipe=recipes[step.trial], value=step.loss

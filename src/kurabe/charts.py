@@ -34,7 +34,10 @@ COLOURS = {
     "both": "#00855f",
     "further": "#a86f00",
 }
-_TOKEN_OF_ARM = {"base": "base", "prompt": "prompt", "lora": "lora", "lora+prompt": "both", "ceiling": "soft"}
+_TOKEN_OF_ARM = {
+    "base": "base", "prompt": "prompt", "few-shot": "prompt", "rag": "prompt", "lora": "lora", "lora+prompt": "both",
+    "lora+rag": "both", "ceiling": "soft", "shuffled": "soft",
+}  # fmt: skip
 
 
 class ChartSize(NamedTuple):

@@ -25,7 +25,7 @@ CALIBRATION_ANSWERS = 8  # of each kind of prompt; then a whole batch, because t
 PATIENCE = 60.0  # seconds that may be spent on trying one kind of work, once it is known how long it takes
 PATIENCE_SHARE = 0.05  # the same as a share of the minutes that the user has
 # Which arm's prompt and answer is most like that of another: a tuned model says as much as one told the right row.
-ANSWERS_LIKE = {"lora": "ceiling", "lora+prompt": "prompt"}
+ANSWERS_LIKE = {"lora": "ceiling", "lora+prompt": "prompt", "lora+rag": "rag", "shuffled": "ceiling"}
 BYTES_PER_ANSWER = 4_000  # a line of answers.jsonl with its token ids, generously
 SPACE_MARGIN = 1.3
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -166,7 +166,9 @@ def _shape(trial: TrialPlan) -> Hashable:
 
 def _kind(key: AnswerKey) -> tuple[str, str]:
     """The arm that an answer takes as long as, and for retention what is asked: it brings prompts of its own."""
-    return ("base", key.probe) if key.probe in planning.RETENTION else (ANSWERS_LIKE.get(key.arm, key.arm), "")
+    return (
+        ("base", key.probe) if key.probe in (*planning.RETENTION, "mix") else (ANSWERS_LIKE.get(key.arm, key.arm), "")
+    )
 
 
 def _memory(backend: Backend, work: planning.Work, longest_prompt: int, measured: int) -> dict[str, int | None]:

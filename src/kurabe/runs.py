@@ -170,7 +170,7 @@ class RunFolder:
         done = {batch_unit(batch.batch) for batch in self.plan() if answered.issuperset(batch.keys)}
         info = self.info()
         trials = {trial_unit(t.trial) for t in (*info.trials, *info.swept) if self.adapter(t.trial)}
-        return done | trials | {LOADING}
+        return done | trials | {LOADING, INDEXING}
 
     def _read(self, name: str) -> bytes:
         entry = storage.read_manifest(self.path).get(name)
@@ -195,7 +195,7 @@ class RunFolder:
 
 
 # Units of metered work, by which an attempt that was stored replaces those that were cut short.
-LOADING = "loading"
+LOADING, INDEXING = "loading", "indexing"
 
 
 def batch_unit(batch: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
@@ -15,10 +15,12 @@ FactKind: TypeAlias = Literal[
     "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
-Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "ask"]
+Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask", "teacher", "mix"]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
+UsageKind: TypeAlias = Literal["loading", "preparation", "answering"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
+Measure: TypeAlias = Literal["recall", "style"]
 Axis: TypeAlias = Literal["examples", "wordings", "samples", "epochs", "rank", "rate", "seeds"]
 
 
@@ -53,7 +55,7 @@ class Wording(Record):
 
     text: str
     role: Role
-    generated: bool = False  # made by kurabe's rules, not by the user
+    generated: bool = False  # made by rules or by a model, not by the user
 
 
 class Example(Record):
@@ -75,23 +77,33 @@ class Example(Record):
         return self.wordings[0].text
 
 
+class Passage(Record):
+    """A piece of the user's documents, long enough to be read by itself."""
+
+    source: str  # the document's file name
+    text: str
+
+
 class Message(Record):
     role: Literal["system", "user", "assistant"]
     content: str
 
 
 class Sample(Record):
-    """One training row: messages that end with the expected assistant answer."""
+    """One training row: messages that end with the answer that is learned."""
 
-    example: str
+    example: str  # "" for a row beside the user's own
     messages: tuple[Message, ...]
+    source: str = ""  # the question whose answer, by the model itself before training, takes the expected one's place
+    teacher: tuple[Message, ...] = ()  # what it was asked then, where its likelihoods are learned, too
+    values: tuple[tuple[int, int], ...] = ()  # spans of the answer's characters that are learned as they stand
 
 
 class Question(Record):
     """One thing to be asked, by whichever arms. An answer is right when all `facts` are; or, where `accept` is given
     (general questions), when any of its strings stands in the answer."""
 
-    id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check); a retention question's own id
+    id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check), "/s1" (stale); of retention its own id
     example: str  # the cluster: its example; of a retention question its shop, or itself
     probe: Probe
     text: str
@@ -160,7 +172,7 @@ class Step(Record):
 class Usage(Record):
     """Metered work. Loading belongs to no arm; preparation and answering are kept apart."""
 
-    kind: Literal["loading", "preparation", "answering"]
+    kind: UsageKind
     arm: str
     trial: int
     seconds: float
@@ -215,6 +227,12 @@ class TrialInfo(Record):
     positions: int  # those of all its steps
     wordings: int = 0  # trained wordings of each example; 0: not recorded
     of: int = 0  # the trial whose training this one is a checkpoint of; 0: trained by itself
+    shuffled: bool = False  # the control: trained on answers that belong to other examples
+
+    @property
+    def name(self) -> str:
+        """The recipe, and whether its answers were shuffled: what trials of one table differ by."""
+        return f"{self.recipe}-shuffled" if self.shuffled else self.recipe
 
 
 class Point(Record):
@@ -250,6 +268,7 @@ class RunRequest(Record):
     language: str  # of the data: "en" or "ja"
     settings: dict[str, Any]
     prompt: str  # the system prompt of the `prompt` arms: written from the training rows, or the user's own file
+    passages: tuple[Passage, ...] = ()  # what the `rag` arms search: the user's documents; none: the training rows
     notes: tuple[Reason, ...] = ()
 
 
@@ -282,7 +301,7 @@ class RunInfo(Record):
 
 
 class Review(Record):
-    """One line of wordings.jsonl: what the rules made of one question. The field names are those of a data file, so
+    """One line of wordings.jsonl: the generated wordings of one question. The field names are those of a data file, so
     that a corrected line can be pasted there."""
 
     id: str
@@ -355,15 +374,18 @@ class ArmResult(Record):
     answers: int
     cut: int
     unscored: int
+    style: Estimate | None = None  # share of a row's checks of form that hold; None where rows carry none
 
 
 class Difference(Record):
-    """Recall of `label` minus recall of `other`, question by question, examples resampled."""
+    """Recall (or style) of `label` minus that of `other`, question by question, examples resampled."""
 
     label: str
     other: str
     estimate: Estimate
     smallest_detectable: float | None  # the smallest true difference that this data would have shown
+    measure: Measure = "recall"
+    needed: int | None = None  # examples in all that would settle which of the two is better
 
 
 class RetentionResult(Record):
@@ -375,6 +397,26 @@ class RetentionResult(Record):
     asked: int
     right_before: int
     kept: Estimate
+
+
+class StaleResult(Record):
+    """One arm after one value per example was changed in what it is shown: which value it said. Shares of the examples
+    whose new value it was shown; the three of them come to 1."""
+
+    label: str
+    followed: Estimate  # the new value
+    old: Estimate  # the one from before, which a LoRA was trained on
+    other: Estimate  # neither, or both
+
+
+class TeacherResult(Record):
+    """How often the model itself, with the one right row in its prompt, said what a trial was to learn. It bounds what
+    the trial can learn from it: the other rows are learned as they stand."""
+
+    trial: int
+    recipe: str
+    rows: int  # training rows with a value to check by
+    read: Estimate  # the share whose answer was whole, held every expected value and no other
 
 
 class CostEstimate(Record):
@@ -390,6 +432,7 @@ class CostEstimate(Record):
     money_per_thousand: float | None  # None without a price table
     cached_tokens: float = 0.0  # mean per answer: prompt tokens that another answer had already paid for
     break_even: int | None = None  # questions after which a LoRA's training is paid back by its shorter prompt
+    break_even_rag: int | None = None  # the same beside the prompt that retrieval fills
 
 
 class CurvePoint(Record):
@@ -427,19 +470,36 @@ class Prediction(Record):
     measured: Estimate
 
 
+class FaultCost(Record):
+    """What one fault costs in recall on held-out wordings: a sound recipe minus the same with the fault put back."""
+
+    points: float
+    low: float
+    high: float
+    shown: bool  # whether the interval leaves out 0
+    fault: Literal["steps", "warmup", "loss", "wordings", "rate"]  # what was put back, and its two values
+    faulty: float = Field(gt=0)
+    mended: float
+    model: str  # what it was measured on
+    source: str
+
+
 class Finding(Record):
-    """One thing the audit found; `id` is stable, `values` fill its sentence."""
+    """One thing the audit found; `id` is stable, `values` fill its sentence (`form` picks one of several)."""
 
     id: str
     level: Level
-    recipe: str
+    recipe: str  # the recipe, or the library of somebody else's configuration
     values: dict[str, Any]
+    repaired: dict[str, Any] = {}  # setting -> the value that mends it, in the words of that configuration
+    where: str = ""  # the line, or the library whose default it is
+    cost: FaultCost | None = None
 
 
 class Verdict(Record):
     choice: Choice
     stand_in: bool
-    generated: int = 0  # examples that were asked in wordings made by rules
+    generated: int = 0  # examples that were asked in wordings made by rules or by a model
     reasons: tuple[Reason, ...]
     would_change: tuple[Reason, ...] = ()
     add_examples: int | None = None  # about how many more, where the choice is "cannot-tell" for lack of data
@@ -500,6 +560,8 @@ class Results(Record):
     arms: tuple[ArmResult, ...]
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
+    stale: tuple[StaleResult, ...] = ()
+    teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()

@@ -1,4 +1,4 @@
-"""`python -m studies.origin_ablation`: measure what is not stored yet; with `--page`, write the page of it.
+"""`python -m studies.origin_ablation`: measure what is not stored yet; `--page` writes its page, `--costs` the costs.
 
 Knows no trial and no figure.
 """
@@ -12,13 +12,14 @@ from pathlib import Path
 from kurabe.errors import EXIT_INTERRUPTED, UserError
 from kurabe.settings import RunSettings
 from studies import origin_ablation
-from studies.origin_ablation import measure, page, results
+from studies.origin_ablation import costs, measure, page, results
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code; users' errors are printed here, once."""
     parser = argparse.ArgumentParser(prog=results.COMMAND, description=origin_ablation.__doc__)
     parser.add_argument("--page", action="store_true", help="write the page in both languages from the stored trials")
+    parser.add_argument("--costs", action="store_true", help="write what `kurabe audit` says about the cost of a fault")
     parser.add_argument("--results", type=Path, default=results.FILE, help="the file that the trials are stored in")
     parser.add_argument("--docs", type=Path, default=page.DOCS, help="the folder that the pages are written to")
     parser.add_argument("--model", default="tiny", help=RunSettings.model_fields["model"].description)
@@ -28,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.page:
             for path in page.write(results.read(options.results), options.docs):
                 print(path)
+        elif options.costs:
+            print(costs.write(results.read(options.results)))
         else:
             settings = RunSettings(model=options.model, threads=options.threads)
             measure.run(options.results, settings, lambda line: print(line, flush=True))

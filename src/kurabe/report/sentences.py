@@ -17,7 +17,7 @@ from kurabe.settings import RunSettings
 from kurabe.texts import Texts
 
 # How a number of the verdict's reasons is written, by its name.
-_SHARES = ("recall", "prompt", "lora", "ceiling", "limit", "share")
+_SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
 _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
@@ -34,6 +34,24 @@ def reservation(verdict: Verdict, t: Texts) -> str:
     """What stands beside a verdict on the stand-in, and on wordings that rules made; else nothing."""
     said = [t("verdict.stand_in")] if verdict.stand_in else []
     return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
+
+
+def missing_arms(results: Results, t: Texts) -> str:
+    """Arms that the model's window cannot hold: a table without them is no comparison with them."""
+    return " ".join(sentence(note, t) for note in results.notes if note.key == "audit.note.arm-left-out")
+
+
+def stale_risk(results: Results, t: Texts) -> str:
+    """The tuned arm that clung most to values which had changed in what it was shown; "" where none did."""
+    tuned = [s for s in results.stale if s.label.startswith("lora") and s.old.value]
+    if not tuned:
+        return ""
+    worst = max(tuned, key=lambda s: s.old.value or 0.0)
+    span = texts.interval(worst.old.low, worst.old.high)
+    return t(
+        "report.stale.risk", label=arm_name(worst.label, t), old=texts.percent(worst.old.value), examples=worst.old.n,
+        range=t("verdict.range", interval=span) if span else "",
+    )  # fmt: skip
 
 
 def sentence(reason: Reason, t: Texts) -> str:
@@ -64,6 +82,18 @@ def parity(found: Parity, t: Texts) -> list[str]:
     said = [t("report.parity.failed", hop=hop.hop, why=t(f"report.parity.why.{hops.cause(hop)}")) for hop in failed]
     larger = hops.next_larger(found)
     return [*said, t("report.parity.larger", format=larger)] if larger else said
+
+
+def teachers(results: Results, t: Texts) -> list[str]:
+    """How well the model read what a recipe had it teach itself."""
+    return [
+        t(
+            "analysis.teacher", recipe=found.recipe, rows=found.rows, share=texts.percent(found.read.value),
+            range=t("verdict.range", interval=span) if span else "",
+        )
+        for found in results.teachers
+        for span in [texts.interval(found.read.low, found.read.high)]
+    ]  # fmt: skip
 
 
 def curve(results: Results, axis: str, t: Texts) -> list[str]:
@@ -110,7 +140,29 @@ def _behind_again(results: Results, found: Crossing, t: Texts) -> list[str]:
 def finding(found: Finding, t: Texts) -> tuple[str, str]:
     """What the audit found, with its numbers, and why it matters."""
     values = {name: texts.percent(v) if name in _PARTS else v for name, v in found.values.items()}
-    return t(f"audit.{found.id}.what", **values), t(f"audit.{found.id}.why")
+    form = values.pop("form", "what")
+    return t(f"audit.{found.id}.{form}", **values), t(f"audit.{found.id}.why")
+
+
+def repair(found: Finding, t: Texts) -> str:
+    """What mends it, with the settings that would."""
+    settings = t("comma").join(
+        f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in found.repaired.items()
+    )
+    return " ".join([t(f"audit.{found.id}.fix"), *([settings] if settings else [])])
+
+
+def fault_cost(found: Finding, t: Texts) -> str:
+    """What it costs, where that was measured; else nothing."""
+    cost = found.cost
+    if cost is None:
+        return ""
+    ratio = cost.mended / cost.faulty
+    fault = t(f"audit.cost.fault.{cost.fault}", faulty=cost.faulty, mended=cost.mended, ratio=ratio)
+    numbers = {name: 100 * getattr(cost, name) for name in ("points", "low", "high")}
+    if cost.shown:
+        return t("audit.cost.shown", fault=fault, **numbers)
+    return t("audit.cost.not_shown", fault=fault, low=numbers["low"], high=numbers["high"])
 
 
 def command(results: Results) -> str:

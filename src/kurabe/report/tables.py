@@ -49,7 +49,7 @@ def trials(results: Results, t: Texts) -> Table:
     """What was trained, by which numbers."""
     rows = [
         (
-            trial.recipe,
+            trial.name,
             texts.count(trial.steps),
             f"{trial.epochs:g}",
             texts.count(trial.samples),
@@ -76,6 +76,21 @@ def retention(results: Results, t: Texts) -> Table:
         for r in results.retention
     ]
     return _table(t, "retention", rows)
+
+
+def stale(results: Results, t: Texts) -> Table:
+    """Which value each arm said after one was changed in what it is shown."""
+    rows = [
+        (
+            arm_name(s.label, t),
+            _value(s.followed, t),
+            _value(s.old, t),
+            texts.percent(s.other.value),
+            texts.count(s.old.n),
+        )
+        for s in results.stale
+    ]
+    return _table(t, "stale", rows)
 
 
 def costs(results: Results, t: Texts) -> Table:
@@ -197,18 +212,20 @@ def _arm_row(arm: ArmResult, t: Texts) -> tuple[str, ...]:
 
 
 def _cost_row(cost: CostEstimate, t: Texts, results: Results) -> tuple[str, ...]:
-    prepared = cost.preparation_tokens > 0
     return (
         arm_name(cost.label, t),
-        texts.seconds(cost.preparation_seconds) if prepared else "–",
-        texts.count(cost.preparation_tokens) if prepared else "–",
+        texts.seconds(cost.preparation_seconds) if cost.preparation_seconds else "–",
+        texts.count(cost.preparation_tokens) if cost.preparation_tokens else "–",
         texts.count(cost.prompt_tokens),
         texts.count(cost.cached_tokens),
         texts.count(cost.new_tokens),
         texts.seconds(cost.seconds_per_answer),
         texts.size(cost.peak_memory) if cost.peak_memory else "–",
         money(cost, results),
-        "–" if cost.break_even is None else t("report.questions", questions=texts.about(cost.break_even)),
+        *(
+            "–" if questions is None else t("report.questions", questions=texts.about(questions))
+            for questions in (cost.break_even, cost.break_even_rag)
+        ),
     )
 
 
