@@ -31,7 +31,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def show(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Show]:
-    monkeypatch.setattr(Show, "open", lambda self: None)  # the checklist's own process is another test's
+    monkeypatch.setattr(Show, "begin", lambda self: None)  # the checklist's own process is another test's
     scripts = {language: load(language) for language in ("en", "ja")}
     made = Show(Session(scripts, "en"), Stage(ROWS, "tiny", "why", tmp_path, "show", finished))
     yield made

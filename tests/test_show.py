@@ -120,7 +120,7 @@ def test_a_question_that_no_process_answers_is_not_left_waiting(make: Callable[.
 
 def test_the_checklist_looks_at_this_machine(make: Callable[..., Show]) -> None:
     show = make(None)
-    show.open()
+    show.begin()
     assert show.checks() is None
     until(lambda: show.jobs["doctor"].state != "running")
     assert {"python", "model"} <= {check["part"] for check in show.checks() or []}

@@ -89,7 +89,7 @@ def application(show: Show, token: str, port: int) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        show.open()
+        show.begin()
         watching = asyncio.create_task(_watch(show))
         yield
         watching.cancel()

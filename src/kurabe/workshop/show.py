@@ -126,7 +126,7 @@ class Show:
         actions[name]()
         self.session.changed()
 
-    def open(self) -> None:
+    def begin(self) -> None:
         """The first step comes on screen."""
         self._arrive()
         self.session.changed()
