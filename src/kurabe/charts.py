@@ -187,9 +187,12 @@ def _intervals(rows: Sequence[dict[str, Any]], t: Texts, size: ChartSize, axis: 
     base = alt.Chart(data)
     line = base.encode(y=y, color=colour)
     below = 0.18 * _step(size)
+    diamonds = line.mark_point(shape="diamond", filled=False, size=90, strokeWidth=2, yOffset=below)
+    # A layer without any mark would be an image without a text for who hears the page.
+    trained = [diamonds.encode(x="trained:Q")] if any(row["trained"] is not None for row in rows) else []
     marks = [
         line.mark_bar(height=9, cornerRadius=4.5, opacity=0.28, yOffset=below).encode(x=alt.X("low:Q"), x2="high:Q"),
-        line.mark_point(shape="diamond", filled=False, size=90, strokeWidth=2, yOffset=below).encode(x="trained:Q"),
+        *trained,
         line.mark_point(shape="circle", filled=True, size=110, opacity=1, yOffset=below).encode(x=x),
         base.mark_text(align="left", fontWeight=600, dy=-0.22 * _step(size), color=COLOURS["ink"]).encode(
             x=alt.value(0), y=y, text="label:N"
