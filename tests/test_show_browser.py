@@ -120,7 +120,7 @@ def recorded(serve: Callable[[Stage], Served], tmp_path: Path) -> Served:
     return served
 
 
-def until(condition: Callable[[], bool], seconds: float = 300) -> None:
+def until(condition: Callable[[], bool], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
