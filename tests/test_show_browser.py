@@ -22,6 +22,7 @@ import uvicorn
 from kurabe import texts
 from kurabe.cli.workshop import bind
 from kurabe.runs import RunFolder
+from kurabe.workshop import slides
 from kurabe.workshop.script import STEPS, load
 from kurabe.workshop.server import application, new_token
 from kurabe.workshop.session import Session
@@ -135,19 +136,27 @@ def violations(page: Any, size: str) -> list[str]:
     return [f"{size} {rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
 
 
+def parts(served: Served, step: str) -> int:
+    """How many parts a step has."""
+    served.show.act("goto", step)
+    return slides.parts(served.show)
+
+
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_step_fits_its_screen(recorded: Served, size: str, language: str) -> None:
     page, width = recorded.open("audience", size), SIZES[size][0]
     if recorded.show.session.language != language:
         recorded.show.act("language")
-    for step in STEPS:
+    for step, part in [(name, n) for name in STEPS for n in range(parts(recorded, name))]:
         recorded.show.act("goto", step)
+        recorded.show.session.part = part
+        recorded.show.session.changed()
         recorded.follow(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (step, part)
         assert page.locator("h1").inner_text() and page.evaluate("document.documentElement.lang") == language
         if size == "projector":
-            assert page.evaluate("document.documentElement.scrollHeight") <= SIZES[size][1], f"{step} is cut"
+            assert page.evaluate("document.documentElement.scrollHeight") <= SIZES[size][1], f"{step} {part} is cut"
             assert float(page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")) >= 24
     assert recorded.wrong == []
 

@@ -3,6 +3,7 @@
 Knows no step and no page: it picks the model, opens the port and prints the two addresses.
 """
 
+import os
 import socket
 from datetime import datetime, timezone
 from pathlib import Path
@@ -98,6 +99,10 @@ def bind(port: int | None) -> socket.socket:
     first = port or PORT
     for number in range(first, first + (1 if port else TRIES)):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if (
+            os.name != "nt"
+        ):  # there it would let two servers share the port; here a show that ended a moment ago blocks it
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOCAL, number))
             return listener

@@ -207,8 +207,8 @@ def clock(seconds: float) -> str:
 def _load(t: Texts) -> str:
     import psutil
 
-    memory = psutil.virtual_memory()
-    return t("workshop.page.load", cpu=round(psutil.cpu_percent()), memory=round(memory.percent))
+    # Over a tenth of a second: what passed since the last call is remembered per thread, and threads change.
+    return t("workshop.page.load", cpu=round(psutil.cpu_percent(0.1)), memory=round(psutil.virtual_memory().percent))
 
 
 def _words(t: Texts) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kurabe.analysis import load_run
 from kurabe.errors import SettingsError, UserError
 from kurabe.runs import EVENTS, EXPORT, RunFolder
 from kurabe.schema import Parity, Results, RunInfo
@@ -93,10 +94,10 @@ class Show:
         if not self.view.finished:
             return None
         if self.run not in self._results:
-            found = RunFolder.open(self.run).results()
-            if found is None:
+            if not RunFolder.open(self.run).finished:
                 return None
-            self._results[self.run] = found
+            # Analysed again, not read: a recording may have been made by an older kurabe, with other sentences.
+            self._results[self.run] = load_run(self.run)
         return self._results[self.run]
 
     @property
