@@ -23,6 +23,7 @@ from kurabe.fake import FakeBackend, rehearsal
 from kurabe.runs import RunFolder
 from kurabe.servers import Server
 from kurabe.settings import RunSettings
+from kurabe.workshop.rehearsal import Rehearsal, Timed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -39,6 +40,7 @@ TWINS = [
     (DOCS / "guide.md", DOCS / "guide.ja.md"),
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
+    (ROOT / "workshop" / "README.en.md", ROOT / "workshop" / "README.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
     (DOCS / "audit.md", DOCS / "audit.ja.md"),
 ]
@@ -150,6 +152,10 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     shipped = Winner("lora", GOLDEN / "base", GOLDEN / "adapter", "You are kind.", 1)
     monkeypatch.setattr("kurabe.cli.origin.winner", lambda run, arm: shipped)
     monkeypatch.setattr("kurabe.cli.proof.find_spec", lambda name: None)
+    # The show would wait for its presenter, and its rehearsal would train in a process of its own.
+    monkeypatch.setattr("kurabe.cli.workshop._serve", lambda *given: None)
+    rehearsed = Rehearsal((Timed("verdict", 1.0, 0.0),), 20, Path("runs"), ())
+    monkeypatch.setattr("kurabe.workshop.rehearsal.rehearse", lambda show, length, tell: rehearsed)
     allowed = {0, 6, 7} if "--gate" in words else {0, 4} if words[0] == "doctor" else {0}
     with contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as end:
         main(list(words))

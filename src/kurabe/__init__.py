@@ -17,6 +17,7 @@ _HOMES = {
     "check": "kurabe.checking",
     "audit": "kurabe.auditing.reading",
     "load_run": "kurabe.analysis",
+    "ship": "kurabe.export.shipping",
     "RunSettings": "kurabe.settings",
     "UserError": "kurabe.errors",
     "Example": "kurabe.schema",
