@@ -22,6 +22,7 @@ from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Answer, AnswerKey, Question, Request, Step
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
+from studies.bench import rows_seen
 from studies.origin_ablation import cells
 from studies.origin_ablation.cells import RUNS, Run
 from studies.origin_ablation.results import COMMAND, Counts, End, Probes, Session, Trial, Writer
@@ -101,7 +102,7 @@ def begin(bench: Bench, left: Sequence[Sequence[Run]]) -> Session:
     predicted = 0.0
     for group in left:
         plans = _plans(bench, group)
-        rows = sum(cells.rows_seen(plan.plan) for plan in plans)
+        rows = sum(rows_seen(plan.plan) for plan in plans)
         # A trained model's answers are about as long as those with the right row in the prompt.
         predicted += rows * seconds_per_row(bench, plans[0]) + len(plans) * slowest
     info = bench.backend.info
@@ -117,7 +118,7 @@ def seconds_per_row(bench: Bench, trial: TrialPlan) -> float:
     """From the first steps of a trial."""
     first, short = (trial.plan.model_copy(update={"rates": trial.plan.rates[:n]}) for n in (1, TRIED_STEPS + 1))
     tried = [step.seconds for step in bench.backend.train([trial._replace(plan=short)]) if step.step > 1]
-    return sum(tried) / (cells.rows_seen(short) - cells.rows_seen(first))
+    return sum(tried) / (rows_seen(short) - rows_seen(first))
 
 
 # --- one group -------------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def _trial(bench: Bench, one: Run, plan: TrialPlan, steps: Sequence[Step], answe
     finite = [loss for loss in losses[-LAST_STEPS:] if loss is not None]
     return Trial(
         cell=one.cell, seed=one.seed, samples=len(plan.samples), rate=plan.plan.rate,
-        full_steps=cells.full_steps(plan.plan), rows=cells.rows_seen(plan.plan),
+        full_steps=cells.full_steps(plan.plan), rows=rows_seen(plan.plan),
         positions=sum(step.positions for step in steps),
         first_loss=losses[0], last_loss=statistics.fmean(finite) if finite else None,
         not_finite=losses.count(None), train_seconds=sum(step.seconds for step in steps),
