@@ -5,7 +5,6 @@ Knows no model and no page. The example is the cluster: its questions and the se
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,7 +37,7 @@ class Slope(NamedTuple):
     value: float
     low: float
     high: float
-    r2: float
+    r2: float | None  # None where the shares do not vary
 
 
 def clusters(tally: Tally) -> dict[str, stats.Cluster]:
@@ -84,7 +83,7 @@ def slope(by_x: Mapping[float, Sequence[Tally]]) -> Slope:
     value = float(measured @ _weights(x))
     rest = measured - measured.mean() - value * (x - x.mean())
     spread = float(((measured - measured.mean()) ** 2).sum())
-    r2 = 1 - float((rest**2).sum()) / spread if spread else math.nan
+    r2 = 1 - float((rest**2).sum()) / spread if spread else None
     return Slope(value, float(low), float(high), r2)
 
 

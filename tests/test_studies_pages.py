@@ -23,7 +23,7 @@ from study_runs import ROOT, Learned, nothing
 
 from kurabe.errors import EXIT_RESUMABLE
 
-STUDIES = ("wordings",)
+STUDIES = ("wordings", "sayings")
 
 
 def plan_of(name: str) -> Plan:

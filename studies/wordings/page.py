@@ -36,7 +36,7 @@ def figures(study: Stored) -> dict[str, Any]:
     line = estimates.slope({math.log2(count): tallies for count, tallies in held_out.items()})
     references = study.sessions[0].references
     return {
-        "rows": rows, "line": line, "straight": line.r2 >= STRAIGHT,
+        "rows": rows, "line": line, "straight": (line.r2 or 0.0) >= STRAIGHT,
         "gain": estimates.difference(held_out[WORDINGS[-1]], held_out[1]),
         "late": estimates.difference(held_out[WORDINGS[-1]], held_out[5]),
         "base": share([references["base"]["held_out"]]), "ceiling": share([references["ceiling"]["held_out"]]),
