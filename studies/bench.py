@@ -36,11 +36,13 @@ Questions = Mapping[str, Sequence[Question]]  # by probe, as the study calls the
 
 
 class Task(NamedTuple):
-    """One trial as it is trained, what it is asked, and after which steps; at its end it is asked in any case."""
+    """One trial as it is trained, what it is asked, and after which steps; at its end it is asked in any case. Of the
+    questions of one probe, `scored`, it is then also computed how likely their expected answers are."""
 
     plan: TrialPlan
     questions: Questions
     after: frozenset[int] = frozenset()
+    scored: str | None = None
 
 
 class Plan(NamedTuple):
@@ -160,7 +162,8 @@ class Bench:
             began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             model=info.model_copy(update={"path": ""}),  # a path says nothing to those who read the file
             provenance=provenance.describe(self._plan.data_sha256), data=self._plan.data, max_new_tokens=self._limit,
-            predicted_seconds=predicted, references=dict(references), likely=self._likely(),
+            predicted_seconds=predicted, references=dict(references),
+            likely=self._likely("base", 0, self._plan.likely),
         )  # fmt: skip
 
     def trials(self) -> Iterator[Trial]:
@@ -181,14 +184,17 @@ class Bench:
                 yield self._trial(step.trial, steps.pop(step.trial), states[step.trial], spent[step.trial], said)
 
     def _trial(self, number: int, steps: Sequence[Step], states: Sequence[State], spent: float, said: str) -> Trial:
-        one, own = self._left[number - 1], self._tasks[number - 1].plan
+        one, task = self._left[number - 1], self._tasks[number - 1]
+        own = task.plan
         losses = [step.loss for step in steps]
         finite = [loss for loss in losses[-LAST_STEPS:] if loss is not None]
+        likely = self._likely("lora", number, task.questions[task.scored]).values() if task.scored else ()
         return self._plan.kind(
             cell=one.cell, seed=one.seed, samples=len(own.samples), steps=own.plan.steps, rows=rows_seen(own.plan),
             rate=own.plan.rate, trainable=self._backend.trainable(own.plan.recipe.rank), first_loss=losses[0],
             last_loss=statistics.fmean(finite) if finite else None, not_finite=losses.count(None),
             train_seconds=sum(step.seconds for step in steps), answer_seconds=spent, states=tuple(states), said=said,
+            likely=statistics.fmean(likely) if likely else None,
         )  # fmt: skip
 
     def _seconds_per_row(self, trial: TrialPlan) -> float:
@@ -197,14 +203,13 @@ class Bench:
         tried = [step.seconds for step in self._backend.train([trial._replace(plan=short)]) if step.step > 1]
         return sum(tried) / max(1, rows_seen(short) - rows_seen(first))
 
-    def _likely(self) -> dict[str, float]:
-        """Log-probability per token of each answer, from the untrained model."""
-        asked = self._plan.likely
-        requests = [self._request("base", 0, question) for question in asked]
-        scores = [score for some in _batches(list(zip(requests, asked, strict=True)), self._backend)
-                  for score in self._backend.score([r for r, _ in some], [q.expected for _, q in some])]  # fmt: skip
+    def _likely(self, arm: str, trial: int, asked: Sequence[Question]) -> dict[str, float]:
+        """Log-probability per token of each expected answer, by question."""
+        pairs = [(self._request(arm, trial, question), question.expected) for question in asked]
+        scores = [score for some in _batches(pairs, self._backend)
+                  for score in self._backend.score(*zip(*some, strict=True))]  # fmt: skip
         return {
-            question.example: score.logprob / score.tokens
+            question.id: score.logprob / score.tokens
             for question, score in zip(asked, scores, strict=True)
             if score.logprob is not None
         }

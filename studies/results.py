@@ -44,7 +44,7 @@ class Session(Record):
     max_new_tokens: int
     predicted_seconds: float  # for the trials that were still to be done
     references: dict[str, Probes]  # arm -> base, ceiling
-    likely: dict[str, float] = Field({})  # example -> log-probability per token of its answer before training
+    likely: dict[str, float] = Field({})  # question -> log-probability per token of its answer before training
 
 
 class State(Record):
@@ -73,6 +73,7 @@ class Trial(Record, Generic[C]):
     answer_seconds: float
     states: tuple[State, ...]
     said: str  # the last answer to the first question, to be read
+    likely: float | None = None  # log-probability per token of the expected answers at the end, where it was asked for
 
     @property
     def run(self) -> Run:

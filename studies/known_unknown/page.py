@@ -16,7 +16,7 @@ from studies.chart import Bar, chart
 from studies.estimates import of, ratio, share
 from studies.known_unknown.trials import ASKED_AFTER, COMMAND, EPOCHS, ROWS, RUNS, SEEDS, UNKNOWN
 from studies.pages import Page
-from studies.results import Stored, Tally, Trial
+from studies.results import State, Stored, Tally, Trial
 
 RESAMPLES = 2000
 EARLY = 3  # the epoch at which both kinds are compared
@@ -59,11 +59,7 @@ def regression(trials: Sequence[Trial[Any]]) -> Regression:
     """Least squares over every state of every trial; the intervals resample whole trials."""
     import numpy as np
 
-    points = [
-        np.array([(1.0, _fitted(s.answers.get("known")), _fitted(s.answers.get("unknown")), ratio(s.answers["retention"]))
-                  for s in trial.states])
-        for trial in trials
-    ]  # fmt: skip
+    points = [np.array([_point(state) for state in trial.states]) for trial in trials]
 
     def fitted(some: Sequence[Any]) -> Any:
         every = np.concatenate(some)
@@ -82,6 +78,12 @@ def regression(trials: Sequence[Trial[Any]]) -> Regression:
         for k in (1, 2)
     ]
     return Regression(float(found[0]), *terms, float(1 - rest / spread) if spread else None)
+
+
+def _point(state: State) -> tuple[float, float, float, float]:
+    """One, both shares that are fitted, and what is kept."""
+    fit = [_fitted(state.answers.get(probe)) for probe in ("known", "unknown")]
+    return 1.0, fit[0], fit[1], ratio(state.answers["retention"])
 
 
 def _fitted(tally: Tally | None) -> float:
