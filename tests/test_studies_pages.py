@@ -23,7 +23,7 @@ from study_runs import ROOT, Learned, nothing
 
 from kurabe.errors import EXIT_RESUMABLE
 
-STUDIES = ("wordings", "sayings")
+STUDIES = ("wordings", "sayings", "known_unknown", "first_recall", "capacity", "rates", "reversal")
 
 
 def plan_of(name: str) -> Plan:

@@ -2,7 +2,7 @@
 
 import sys
 
-from studies import command, capacity
+from studies import capacity, command
 from studies.capacity import page, trials
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stored trials -> the figures of the page: recall by epoch, the epoch of each fact's first recall, and who comes first.
+"""Stored trials -> the figures of the page: recall by epoch, when each fact is first recalled, and who comes first.
 
 Knows no model and no sentence. The hazard is the chance, per fact and epoch, that a fact which was never right before
 comes out right: events / (facts x epochs at risk), for the facts whose answers were likely before training and for the

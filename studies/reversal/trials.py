@@ -27,8 +27,9 @@ FORWARD = (
     "I need the code that {name} uses.", "By which code do we know {name}?",
 )  # fmt: skip
 REVERSE = (
-    "Who has the code {code}?", "Whose code is {code}?", "Tell me who uses the code {code}.", "The person with the code {code}?",
-    "I need the name behind the code {code}.", "Whom do we know by the code {code}?",
+    "Who has the code {code}?", "Whose code is {code}?", "Tell me who uses the code {code}.",
+    "The person with the code {code}?", "I need the name behind the code {code}.",
+    "Whom do we know by the code {code}?",
 )  # fmt: skip
 TRAINED = 4
 
@@ -81,7 +82,8 @@ def questions(people: tuple[Pair, ...], way: str, start: int, stop: int) -> tupl
     templates, expected = (FORWARD, "code") if way == "forward" else (REVERSE, "name")
     return tuple(
         Question(
-            id=f"p{n}/{way}{k}", example=f"p{n}", probe="held_out", text=template.format(name=pair.name, code=pair.code),
+            id=f"p{n}/{way}{k}", example=f"p{n}", probe="held_out",
+            text=template.format(name=pair.name, code=pair.code),
             expected=getattr(pair, expected), accept=(getattr(pair, expected),),
         )
         for n, pair in enumerate(people, start=1)
