@@ -58,12 +58,18 @@ def main(command: Command, arguments: list[str] | None = None) -> int:
 
 
 def of(package: ModuleType, plan: Callable[[], Plan], page: Page) -> Command:
-    """The command of a study that `bench` measures and `pages` writes; its results lie in its folder."""
+    """The command of a study that `bench` measures."""
 
     def measure(path: Path, settings: RunSettings, say: Say) -> None:
         bench.run(plan(), path, settings, say)
 
+    return by_itself(package, measure, page)
+
+
+def by_itself(package: ModuleType, measure: Callable[[Path, RunSettings, Say], None], page: Page) -> Command:
+    """The command of a study that measures itself; its results lie in its folder, and `pages` writes its page."""
+
     def write(path: Path, folder: Path) -> Sequence[Path]:
-        return pages.write(page, results.read(path, plan().kind), folder)
+        return pages.write(page, results.read(path, page.kind), folder)
 
     return Command(page.command, package.__doc__ or "", page.folder / FILE, pages.DOCS, measure, write)

@@ -16,7 +16,7 @@ from kurabe import texts
 from kurabe.report.markdown import inert
 from kurabe.schema import Estimate
 from studies.estimates import Share, Slope
-from studies.results import Stored
+from studies.results import Stored, Trial
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs" / "studies"
@@ -24,10 +24,11 @@ LANGUAGES = ("en", "ja")
 
 
 class Page(NamedTuple):
-    """A study's page: its folder, its command, and what its template places."""
+    """A study's page: its folder, its command, its kind of trial, and what its template places."""
 
     folder: Path
     command: str
+    kind: type[Trial]  # type: ignore[type-arg]
     figures: Callable[[Stored], Mapping[str, Any]]
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.capacity.trials import ASKED, ASKED_AFTER, BITS, COMMAND, DIGITS, EPOCHS, KEYS, RANKS, RUNS
+from studies.capacity.trials import ASKED, ASKED_AFTER, BITS, COMMAND, DIGITS, EPOCHS, KEYS, RANKS, RUNS, Cell
 from studies.chart import Bar, chart
 from studies.estimates import of, share, unpaired
 from studies.pages import Page
@@ -67,4 +67,4 @@ def _moves_right(cliffs: Sequence[int | None]) -> bool:
     return far == sorted(far) and far[0] < far[-1]
 
 
-PAGE = Page(Path(__file__).resolve().parent, COMMAND, figures)
+PAGE = Page(Path(__file__).resolve().parent, COMMAND, Trial[Cell], figures)

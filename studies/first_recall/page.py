@@ -16,7 +16,7 @@ from kurabe import stats
 from kurabe.schema import Estimate
 from studies.chart import Bar, chart
 from studies.estimates import share
-from studies.first_recall.trials import COMMAND, EPOCHS, FACTS, RUNS, SEEDS
+from studies.first_recall.trials import COMMAND, EPOCHS, FACTS, RUNS, SEEDS, Cell
 from studies.pages import Page
 from studies.results import Stored, Trial
 
@@ -98,4 +98,4 @@ def _so_far(first: Sequence[First], epoch: int) -> float:
     return sum(one.recalled and one.epochs <= epoch for one in first) / len(first)
 
 
-PAGE = Page(Path(__file__).resolve().parent, COMMAND, figures)
+PAGE = Page(Path(__file__).resolve().parent, COMMAND, Trial[Cell], figures)

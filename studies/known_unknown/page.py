@@ -14,7 +14,7 @@ from kurabe.schema import Estimate
 from studies import estimates
 from studies.chart import Bar, chart
 from studies.estimates import of, ratio, share
-from studies.known_unknown.trials import ASKED_AFTER, COMMAND, EPOCHS, ROWS, RUNS, SEEDS, UNKNOWN
+from studies.known_unknown.trials import ASKED_AFTER, COMMAND, EPOCHS, ROWS, RUNS, SEEDS, UNKNOWN, Cell
 from studies.pages import Page
 from studies.results import State, Stored, Tally, Trial
 
@@ -110,4 +110,4 @@ def _both(trial: Trial[Any]) -> Tally:
     return trial.end.get("known", {}) | trial.end.get("unknown", {})
 
 
-PAGE = Page(Path(__file__).resolve().parent, COMMAND, figures)
+PAGE = Page(Path(__file__).resolve().parent, COMMAND, Trial[Cell], figures)

@@ -1,7 +1,7 @@
 """Stored trials -> the figures of the page: recall and likelihood by rate, at each rank and at each batch size.
 
-Knows no model and no sentence. The best rate is the one at which the expected answers to the held-out questions are most
-likely: recall has many ties at 100 %.
+Knows no model and no sentence. The best rate is the one at which the expected answers to the held-out questions are
+most likely: recall has many ties at 100 %.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from studies.chart import Bar, chart
 from studies.estimates import of, share
 from studies.pages import Page
 from studies.rates.trials import (
+    BATCH,
     BATCHES,
     BY_BATCH,
     BY_RANK,
@@ -59,7 +60,7 @@ def figures(study: Stored) -> dict[str, Any]:
         "base": share([study.sessions[0].references["base"]["held_out"]]),
         "ceiling": share([study.sessions[0].references["ceiling"]["held_out"]]),
         "facts": FACTS, "wordings": WORDINGS, "epochs": EPOCHS, "questions": HELD_OUT, "seeds_each": len(SEEDS),
-        "rank": RANK, "small": BATCHES[0], "large": BATCHES[-1],
+        "rank": RANK, "batch": BATCH, "small": BATCHES[0], "large": BATCHES[-1],
     }  # fmt: skip
 
 
@@ -91,4 +92,4 @@ def _bar(label: int, row: dict[str, Any]) -> Bar:
     return Bar((str(label), f"{row['cell'].factor:g}"), row["held_out"].estimate, row["trained"].estimate)
 
 
-PAGE = Page(Path(__file__).resolve().parent, COMMAND, figures)
+PAGE = Page(Path(__file__).resolve().parent, COMMAND, Trial[Cell], figures)

@@ -12,8 +12,8 @@ from studies import estimates
 from studies.chart import Bar, chart
 from studies.estimates import of, share
 from studies.pages import Page
-from studies.results import Stored
-from studies.reversal.trials import COMMAND, EPOCHS, PAIRS, RUNS, SEEDS, TRAINED, pairs
+from studies.results import Stored, Trial
+from studies.reversal.trials import COMMAND, EPOCHS, PAIRS, RUNS, SEEDS, TRAINED, Cell, pairs
 
 
 def figures(study: Stored) -> dict[str, Any]:
@@ -43,4 +43,4 @@ def figures(study: Stored) -> dict[str, Any]:
     }  # fmt: skip
 
 
-PAGE = Page(Path(__file__).resolve().parent, COMMAND, figures)
+PAGE = Page(Path(__file__).resolve().parent, COMMAND, Trial[Cell], figures)

@@ -68,4 +68,4 @@ def _gain_of_facts(trials: Sequence[Trial[Any]]) -> Any:
     return estimates.difference(*sides)
 
 
-PAGE = Page(Path(__file__).resolve().parent, COMMAND, figures)
+PAGE = Page(Path(__file__).resolve().parent, COMMAND, Trial[Cell], figures)

@@ -13,8 +13,8 @@ from studies import estimates
 from studies.chart import Bar, chart
 from studies.estimates import of, share
 from studies.pages import Page
-from studies.results import Stored
-from studies.wordings.trials import COMMAND, EXPOSURES, FACTS, HELD_OUT, RUNS, WORDINGS
+from studies.results import Stored, Trial
+from studies.wordings.trials import COMMAND, EXPOSURES, FACTS, HELD_OUT, RUNS, WORDINGS, Cell
 
 STRAIGHT = 0.8  # share of the variance that a line must explain to be called one
 
@@ -46,4 +46,4 @@ def figures(study: Stored) -> dict[str, Any]:
     }  # fmt: skip
 
 
-PAGE = Page(Path(__file__).resolve().parent, COMMAND, figures)
+PAGE = Page(Path(__file__).resolve().parent, COMMAND, Trial[Cell], figures)
