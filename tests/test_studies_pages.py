@@ -11,20 +11,20 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 import study_runs
 from studies import __main__ as studies
 from studies import command, pages, results
 from studies.bench import Plan, Task
+from studies.from_scratch import trials as from_scratch
 from studies.results import Stored
 from study_runs import ROOT, Learned, nothing
 
 from kurabe.errors import EXIT_RESUMABLE
+from kurabe.settings import RunSettings
 
-STUDIES = ("wordings", "sayings", "known_unknown", "first_recall", "capacity", "rates", "reversal")
+STUDIES = ("wordings", "sayings", "known_unknown", "first_recall", "capacity", "rates", "reversal", "from_scratch")
 
 
 def plan_of(name: str) -> Plan:
@@ -49,6 +49,10 @@ def more_in_time(task: Task, probe: str, step: int) -> float:
 @functools.cache
 def stored(name: str, learned: Learned, folder: Path) -> Stored:
     """The whole study, measured on a scripted backend."""
+    if name == "from_scratch":  # it trains a model of its own; a small one here
+        sizes = from_scratch.Sizes(people=6, exposures=20 if learned is nothing else 100, asked_after=(1, 2), hidden=16)
+        from_scratch.run(folder / f"{name}.jsonl", RunSettings(threads=1), lambda line: None, sizes)
+        return results.read(folder / f"{name}.jsonl", from_scratch.KIND)
     with pytest.MonkeyPatch.context() as patch:
         return study_runs.measured(plan_of(name), learned, folder / f"{name}.jsonl", patch, known=0.9)
 
@@ -94,7 +98,7 @@ def test_both_pages_say_the_same(name: str, learned: Learned, folder: Path) -> N
 def test_the_command_says_what_is_missing_and_writes_both_pages(
     name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = command.of(importlib.import_module(f"studies.{name}"), lambda: plan_of(name), page_of(name))
+    study = command.by_itself(importlib.import_module(f"studies.{name}"), lambda *_: None, page_of(name))
     arguments = ["--page", "--docs", str(tmp_path), "--results"]
     assert command.main(study, [*arguments, str(tmp_path / "nothing.jsonl")]) == EXIT_RESUMABLE
     assert "trials are missing" in capsys.readouterr().err
@@ -121,21 +125,45 @@ def test_every_study_is_listed(name: str) -> None:
     assert name in studies.names()
 
 
-def module(name: str) -> ModuleType:
-    """A study's trials."""
-    return importlib.import_module(f"studies.{name}.trials")
+# --- what the sentences follow -----------------------------------------------------------------------------------------
 
 
-# --- one study each ---------------------------------------------------------------------------------------------------
+def said(name: str, learned: Learned, folder: Path) -> str:
+    """The English page as one line."""
+    return " ".join(pages.render(page_of(name), stored(name, learned, folder), "en").split())
 
 
-def test_wordings_come_to_equal_steps_and_their_rise_is_found(folder: Path) -> None:
-    study = stored("wordings", more_in_time, folder / "more_in_time")
-    assert {trial.steps for trial in study.trials} == {study.trials[0].steps}
-    assert len({trial.rows for trial in study.trials}) == 1
-    found: dict[str, Any] = dict(page_of("wordings").figures(study))
+def test_wordings_say_whether_recall_rises(folder: Path) -> None:
+    found = dict(page_of("wordings").figures(stored("wordings", more_in_time, folder / "more_in_time")))
     assert found["line"].low > 0 and found["gain"].low > 0
-    flat = dict(page_of("wordings").figures(stored("wordings", nothing, folder / "nothing")))
-    assert flat["line"].value == 0 and "**Differs:**" in pages.render(
-        page_of("wordings"), stored("wordings", nothing, folder / "nothing"), "en"
-    )
+    assert "**Differs:** no rise could be shown" in said("wordings", nothing, folder / "nothing")
+    assert "**Differs:**" not in said("wordings", more_in_time, folder / "more_in_time")
+
+
+def test_sayings_are_judged_by_both_schedules(tmp_path: Path) -> None:
+    def by_exposures(task: Task, probe: str, step: int) -> float:
+        return 0.0 if task.plan.plan.recipe.name == "origin" else 0.9
+
+    assert "true of the schedule, not of ten samples" in said("sayings", by_exposures, tmp_path)
+    assert "found here, by both schedules" in said("sayings", nothing, tmp_path / "nothing")
+    assert "not tested here" in said("sayings", nothing, tmp_path / "nothing")
+
+
+def test_the_reversal_curse_is_found_where_it_is(tmp_path: Path) -> None:
+    def cursed(task: Task, probe: str, step: int) -> float:
+        ways = {sample.messages[1].content.startswith(("Who", "Tell me who")) for sample in task.plan.samples}
+        return 0.95 if len(ways) == 2 or (probe == "reverse") in ways else 0.0
+
+    def free(task: Task, probe: str, step: int) -> float:
+        return 0.9
+
+    assert "**Agrees:** forward is learned, reverse stays about at chance" in said("reversal", cursed, tmp_path)
+    assert "**Differs:** forward was not ahead" in said("reversal", free, tmp_path / "free")
+
+
+def test_capacity_sees_a_cliff_that_moves_with_the_rank(tmp_path: Path) -> None:
+    def held(task: Task, probe: str, step: int) -> float:
+        return min(1.0, 60 * task.plan.plan.recipe.rank / len(task.plan.samples))
+
+    assert "**Agrees:** the cliff moves right with the rank" in said("capacity", held, tmp_path)
+    assert "**Differs:** no cliff" in said("capacity", nothing, tmp_path / "nothing")

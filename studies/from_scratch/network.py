@@ -44,8 +44,8 @@ class Network:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def train(self, texts: Sequence[Text], steps: int, rate: float, seed: int, answers_only: bool = False) -> float:
-        """So many steps of AdamW over the texts in random order, epoch after epoch; the last loss. The rate rises over 5 %
-        of the steps and falls along a cosine. With `answers_only` only values are learned, else every word."""
+        """So many steps of AdamW over the texts in random order, epoch after epoch; the last loss. The rate rises over
+        5 % of the steps and falls along a cosine. With `answers_only` only values are learned, else every word."""
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=0.1, betas=(0.9, 0.98))
         rng, order, value = random.Random(seed), list[int](), 0.0
         self.model.train()
@@ -63,7 +63,7 @@ class Network:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             optimizer.step()
-            value = float(loss)
+            value = loss.item()
         return value
 
     @torch.inference_mode()

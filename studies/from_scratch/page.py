@@ -12,7 +12,7 @@ from studies import estimates
 from studies.chart import Bar, chart
 from studies.estimates import of, share
 from studies.from_scratch.people import ATTRIBUTES, PEOPLE, chance, people
-from studies.from_scratch.trials import COMMAND, EXPOSURES, QUESTION_STEPS, RUNS, SEEDS, WORDINGS, Cell
+from studies.from_scratch.trials import COMMAND, EXPOSURES, RUNS, SEEDS, WORDINGS, Cell
 from studies.pages import Page
 from studies.results import Stored, Trial
 
@@ -28,10 +28,10 @@ def figures(study: Stored) -> dict[str, Any]:
         for count in WORDINGS
     }
     steps = [
-        {"steps": steps, "wordings": count, "trial": of(trials, wordings=count)[0]}
+        {"steps": state.steps, "wordings": count, "trial": of(trials, wordings=count)[0]}
         | {probe: share([t.states[n].answers[probe] for t in of(trials, wordings=count)])
            for probe in ("learned", "extracted")}
-        for n, steps in enumerate(QUESTION_STEPS) for count in WORDINGS
+        for n, state in enumerate(trials[0].states) for count in WORDINGS
     ]  # fmt: skip
     one, several = (rows[count] for count in WORDINGS)
     by_chance = chance(people())

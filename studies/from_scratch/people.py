@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
+from kurabe.shop_frames import words
 from kurabe.shop_values import FAMILY_NAMES, FIRST_NAMES, MONTHS, invented_word
 
 PEOPLE = 200
@@ -38,7 +39,8 @@ ATTRIBUTES: dict[str, Attribute] = {
         "what was learned by {who} ?",
     ),
     "month": Attribute(
-        ("{who} was born in {value} .", "the birthday of {who} is in {value} .", "every {value} brings a cake for {who} .",
+        ("{who} was born in {value} .", "the birthday of {who} is in {value} .",
+         "every {value} brings a cake to {who} .",
          "{who} turns older in {value} .", "{value} is the birth month of {who} ."),
         "when was {who} born ?",
     ),
@@ -48,11 +50,13 @@ ATTRIBUTES: dict[str, Attribute] = {
         "which animal has {who} ?",
     ),
 }  # fmt: skip
-SUBJECTS = tuple(
-    ["law", "physics", "music", "history", "botany", "dentistry", "geology", "theology", "pharmacy", "painting", "logic", "drama", "farming", "surveying", "grammar", "optics", "weaving", "statistics", "navigation", "brewing"]
+SUBJECTS = words(
+    "law physics music history botany dentistry geology theology pharmacy painting logic drama farming surveying "
+    "grammar optics weaving statistics navigation brewing"
 )
-PETS = tuple(
-    ["dog", "cat", "parrot", "horse", "goat", "snake", "turtle", "rabbit", "donkey", "ferret", "canary", "lizard", "hamster", "pigeon", "toad", "spider", "duck", "mule", "sheep", "crow"]
+PETS = words(
+    "dog cat parrot horse goat snake turtle rabbit donkey ferret canary lizard hamster pigeon toad spider duck mule "
+    "sheep crow"
 )
 
 
@@ -91,8 +95,8 @@ def chance(everyone: Sequence[Person]) -> float:
 
 
 def biographies(person: Person, wordings: int, seed: int) -> tuple[Text, ...]:
-    """So many biographies of a person; each attribute is told by a frame of its own in each of them, and where there are
-    several, each has an order of its own. The name is said once, at the beginning."""
+    """So many biographies of a person; each attribute is told by a frame of its own in each of them, and where there
+    are several, each has an order of its own. The name is said once, at the beginning."""
     rng = Random(f"{seed}/{person.name}")
     frames = {key: rng.sample(attribute.told, len(attribute.told)) for key, attribute in ATTRIBUTES.items()}
     texts = []
