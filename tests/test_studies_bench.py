@@ -262,7 +262,7 @@ def test_the_phone_book_is_nested_and_its_cliff_is_found() -> None:
     assert small.plan.plan.recipe.alpha == large.plan.plan.recipe.alpha
 
     def cliff(*shares: float) -> int | None:
-        rows = [{"keys": k, "recall": estimates.share([tally(round(1000 * s), items=1000)])}
+        rows = [{"entries": k, "recall": estimates.share([tally(round(1000 * s), items=1000)])}
                 for k, s in zip(capacity.KEYS, shares, strict=True)]  # fmt: skip
         return capacity_page._cliff(rows)
 

@@ -35,7 +35,7 @@ def figures(study: Stored) -> dict[str, Any]:
                                    for keys in (KEYS[-1], KEYS[0]))) for rank in RANKS},
         "wider": unpaired(*most),
         "best": max(rows, key=lambda row: row["bits"]),
-        "chart": chart(("entries", "rank"), [Bar((str(r["keys"]), str(r["rank"])), r["recall"].estimate)
+        "chart": chart(("entries", "rank"), [Bar((str(r["entries"]), str(r["rank"])), r["recall"].estimate)
                                              for r in rows]),
         "before": share([study.sessions[0].references["base"]["trained"]]),
         "epochs": EPOCHS, "asked": ASKED, "digits": DIGITS, "bits": BITS, "after": ASKED_AFTER[:-1],
@@ -48,7 +48,7 @@ def _row(trials: Sequence[Trial[Any]], keys: int, rank: int) -> dict[str, Any]:
     held = recall.value * keys
     on_the_way = [share([state.answers["trained"]]) for state in trial.states[:-1]]
     return {
-        "keys": keys, "rank": rank, "trial": trial, "recall": recall, "way": on_the_way, "held": held,
+        "entries": keys, "rank": rank, "trial": trial, "recall": recall, "way": on_the_way, "held": held,
         "bits": held * BITS / trial.trainable,
     }  # fmt: skip
 
@@ -57,7 +57,7 @@ def _cliff(rows: Sequence[dict[str, Any]]) -> int | None:
     """The first number of entries of which less than half is recalled, after one of which at least half was."""
     for before, row in itertools.pairwise(rows):
         if before["recall"].value >= HALF > row["recall"].value:
-            return int(row["keys"])
+            return int(row["entries"])
     return None
 
 

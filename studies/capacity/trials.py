@@ -21,10 +21,10 @@ from studies.results import Probes, Run, Trial
 COMMAND = "python -m studies.capacity"
 KEYS = (50, 100, 200, 500, 1000)
 RANKS = (1, 4, 16)
-EPOCHS = 12
-ASKED_AFTER = (3, 6, EPOCHS)
+EPOCHS = 20
+ASKED_AFTER = (5, 10, EPOCHS)
 ASKED = 100  # entries of a trial, at most
-DIGITS = 6
+DIGITS = 3
 BITS = DIGITS * math.log2(10)  # of one entry
 SEED = 0
 
