@@ -22,9 +22,11 @@ from kurabe.cli.follow import PULSE, STAGES, Follower, Pace, introduction, spark
 from kurabe.cli.screen import Screen, plain
 from kurabe.cli.shape import TINYLLAMA, Shape
 from kurabe.cli.sidebyside import marks, show_answers
-from kurabe.cli.summary import arms_table, costs_table, show_results
+from kurabe.cli.summary import arms_table, costs_table, show_results, verdict_panel
+from kurabe.report import render, sentences
+from kurabe.report.answers import main_arms
 from kurabe.report.sentences import headline
-from kurabe.schema import ArmAnswer, Event, Fact, Outcome, Reason, Results
+from kurabe.schema import ArmAnswer, Estimate, Event, Fact, Outcome, Reason, Results, StaleResult
 from kurabe.settings import Prices, RunSettings
 from kurabe.texts import LANGUAGES, Texts
 
@@ -174,9 +176,9 @@ def test_every_arm_has_its_cost_and_money_where_there_are_prices(tmp_path: Path,
         cells = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows}
         lora = cells[arm_name("lora", Texts(language))]
         cost = next(cost for cost in results.costs if cost.label == "lora")
-        said = {name: lora.get(Texts(language)(f"cli.costs.{name}")) for name in ("training", "positions", "prompt")}
-        assert said == {"training": "20 s", "positions": f"{cost.preparation_tokens:,}", "prompt": "40"}
-        assert cells[arm_name("prompt", Texts(language))][Texts(language)("cli.costs.training")] == "–"
+        said = {name: lora.get(Texts(language)(f"cli.costs.{name}")) for name in ("preparation", "positions", "prompt")}
+        assert said == {"preparation": "20 s", "positions": f"{cost.preparation_tokens:,}", "prompt": "40"}
+        assert cells[arm_name("prompt", Texts(language))][Texts(language)("cli.costs.preparation")] == "–"
         money = lora.get(Texts(language)("cli.costs.money"))
         assert money == (f"{cost.money_per_thousand:.2f} USD" if results is priced else None)
 
@@ -193,6 +195,39 @@ def test_what_the_figures_leave_out_is_named_at_the_end(finished: tuple[str, Res
     made, stream = screen(200, language)
     show_results(made, results.model_copy(update={"notes": ()}), Path("runs/x"), Path("report.html"))
     assert Texts(language)("cli.left_out") not in stream.getvalue()
+
+
+def test_an_arm_left_out_and_the_risk_of_a_stale_fact_stand_in_the_frame_of_the_verdict(
+    finished: tuple[str, Results],
+) -> None:
+    language, results = finished
+    t = Texts(language)
+    note = Reason(key="audit.note.arm-left-out", values={"arm": "prompt", "tokens": 9000, "context": 4096})
+    old, new = Estimate(value=0.4, n=10), Estimate(value=0.6, n=10)
+    stale = StaleResult(label="lora+prompt", followed=new, old=old, other=Estimate(value=0.0, n=10))
+    told = results.model_copy(update={"notes": (note,), "stale": (stale,)})
+    risk = sentences.stale_risk(told, t)
+    assert arm_name("lora+prompt", t) in risk and "40 %" in risk
+    assert sentences.stale_risk(results.model_copy(update={"stale": ()}), t) == ""
+    harmless = stale.model_copy(update={"old": Estimate(value=0.0, n=10)})
+    assert sentences.stale_risk(told.model_copy(update={"stale": (harmless,)}), t) == ""
+    assert "9,000" in sentences.missing_arms(told, t) and sentences.missing_arms(results, t) == ""
+    made, stream = screen(400, language)
+    made.out.print(verdict_panel(told, t))
+    assert risk in stream.getvalue() and sentences.missing_arms(told, t) in stream.getvalue()
+    for form in ("html", "md"):
+        said = render(told, form, language)
+        assert "9,000" in said and "40 %" in said and t("report.stale.caption") in said
+
+
+def test_where_the_prompt_does_not_fit_retrieval_stands_in_its_place(finished: tuple[str, Results]) -> None:
+    _, results = finished
+    prompt = next(arm for arm in results.arms if arm.label == "prompt")
+    rag = prompt.model_copy(update={"arm": "rag", "label": "rag"})
+    without = tuple(arm for arm in results.arms if arm.label != "prompt")
+    assert main_arms(results) == ("base", "prompt", "lora")
+    assert main_arms(results.model_copy(update={"arms": (*results.arms, rag)})) == ("base", "prompt", "lora")
+    assert main_arms(results.model_copy(update={"arms": (*without, rag)})) == ("base", "rag", "lora")
 
 
 # --- progress --------------------------------------------------------------------------------------------------

@@ -82,3 +82,20 @@ def test_only_the_first_lora_breaks_even_and_only_beside_a_prompt() -> None:
     values = {c.label: c.break_even for c in cost.with_break_even([prompt, lora, both, second])}
     assert values == {"prompt": None, "lora": 167, "lora+prompt": None, "lora (origin)": None}
     assert cost.with_break_even([lora])[0].break_even is None
+
+
+def test_an_index_is_charged_to_the_arm_that_searches_it() -> None:
+    usages = [*USAGES, usage("preparation", "rag", 0, 0, seconds=3), usage("preparation", "lora+rag", 0, 0, seconds=4)]
+    seconds = {
+        arm: cost.cost(arm, arm, trial, [], usages, Prices()).preparation_seconds
+        for arm, trial in (("rag", 0), ("lora+rag", 1), ("lora", 1), ("prompt", 0))
+    }
+    assert seconds == {"rag": 3, "lora+rag": 24, "lora": 20, "prompt": 0}
+
+
+def test_break_even_beside_retrieval_is_that_of_its_shorter_prompt() -> None:
+    rag = cost.cost("rag", "rag", 0, [answer(1, 100, 20)], USAGES, Prices())
+    lora = cost.cost("lora", "lora", 1, [answer(1, 40, 20)], USAGES, Prices())
+    found = {c.label: c for c in cost.with_break_even([rag, lora])}
+    assert found["lora"].break_even_rag == cost.break_even(30_000, 100, 40) == 1000
+    assert found["lora"].break_even is None and found["rag"].break_even_rag is None

@@ -12,13 +12,14 @@ import pytest
 from killed_run import ROWS, SHARES, backend, settings, write_data
 
 import kurabe
-from kurabe import arms, backends, dataset, experiment, planning
+from kurabe import arms, backends, dataset, experiment, planning, stale
 from kurabe.analysis import load_run
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
 from kurabe.model import Stopped, TrialPlan
 from kurabe.runs import RunFolder
 from kurabe.schema import Event, Example, Results, Step
+from kurabe.settings import ARM_NAMES
 from kurabe.texts import LANGUAGES, Texts
 
 
@@ -31,7 +32,7 @@ def run(folder: Path, **changes: Any) -> tuple[Results, RunFolder]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, RunFolder]:
     """One undisturbed run with every arm and both recipes."""
-    return run(tmp_path_factory.mktemp("whole"))
+    return run(tmp_path_factory.mktemp("whole"), arms="all")
 
 
 # --- a whole run -----------------------------------------------------------------------------------------------
@@ -42,9 +43,7 @@ def test_results_are_those_of_the_folder(whole: tuple[Results, RunFolder]) -> No
     assert folder.finished and folder.results() == results
     analysed = load_run(folder.path).model_dump(exclude={"seconds"})  # analysing took time itself
     assert analysed == results.model_dump(exclude={"seconds"})
-    assert {arm.label for arm in results.arms} == {
-        "base", "prompt", "ceiling", "lora", "lora+prompt", "lora (origin)"
-    }  # fmt: skip
+    assert [arm.label for arm in results.arms] == [*ARM_NAMES, "lora (origin)"]
 
 
 def test_scripted_shares_come_out_as_recall(whole: tuple[Results, RunFolder]) -> None:
@@ -68,10 +67,32 @@ def test_each_arm_is_asked_what_the_design_says(whole: tuple[Results, RunFolder]
     assert asked == {
         ("base", 0, "held_out"): n, ("base", 0, "trained"): n, ("prompt", 0, "held_out"): n,
         ("ceiling", 0, "held_out"): n, ("base", 0, "general"): 3, ("base", 0, "reading"): 3,
+        ("few-shot", 0, "held_out"): n, ("rag", 0, "held_out"): n, ("lora+rag", 1, "held_out"): n,
+        ("shuffled", 3, "held_out"): n,
         **{("lora", trial, probe): n for trial in (1, 2) for probe in ("held_out", "trained")},
         **{("lora", trial, probe): 3 for trial in (1, 2) for probe in ("general", "reading")},
         ("lora+prompt", 1, "held_out"): n, ("lora+prompt", 1, "trained"): n,
+        **{(arm, trial, "stale"): n for arm, trial in STALE},
     }  # fmt: skip
+
+
+STALE = (("prompt", 0), ("rag", 0), ("lora+prompt", 1), ("lora+rag", 1))
+
+
+def test_one_value_of_each_example_is_changed_in_what_an_arm_is_shown(whole: tuple[Results, RunFolder]) -> None:
+    results, folder = whole
+    make = planning.request_maker(experiment._material(folder), folder.questions(), 10)
+    changes = stale.changes(folder.examples())
+    for key in (key for batch in folder.plan() for key in batch.keys if key.probe == "stale"):
+        change, shown = changes[key.question.rsplit("/", 1)[0]], make(key).messages[0].content
+        assert change.new.text in shown and change.example.answer in shown
+    assert [(s.label, s.old.n) for s in results.stale] == [(arm, len(ROWS)) for arm, _ in STALE]
+    for told in results.stale:  # the script answers from the rows as they were
+        assert told.followed.value == 0 and (told.old.value or 0) + (told.other.value or 0) == 1
+    prompt = next(arm for arm in results.arms if arm.arm == "prompt")
+    assert next(s for s in results.stale if s.label == "prompt").old.value == pytest.approx(
+        prompt.recall.value, abs=0.4
+    )
 
 
 def test_a_batch_is_one_arm_under_one_trial_and_before_training_none_is_needed(
@@ -90,11 +111,12 @@ def test_a_verdict_on_the_users_own_wordings_has_no_reservation_about_them(
 
 def test_the_first_recipe_is_trial_one(whole: tuple[Results, RunFolder]) -> None:
     results, folder = whole
-    assert [(t.trial, t.recipe) for t in results.trials] == [(1, "fair"), (2, "origin")]
+    told = [(t.trial, t.recipe, t.shuffled) for t in results.trials]
+    assert told == [(1, "fair", False), (2, "origin", False), (3, "fair", True)]
     assert results.trials[0].rank == 8, "the fair recipe takes rank 8 on a small model"
     steps = Counter(step.trial for step in folder.steps())
     assert steps == {trial.trial: trial.steps for trial in results.trials}
-    assert sorted(p.name for p in (folder.path / "adapters").iterdir()) == ["1-fair", "2-origin"]
+    assert sorted(p.name for p in (folder.path / "adapters").iterdir()) == ["1-fair", "2-origin", "3-fair-shuffled"]
 
 
 def test_work_is_metered_apart(whole: tuple[Results, RunFolder]) -> None:
@@ -102,7 +124,9 @@ def test_work_is_metered_apart(whole: tuple[Results, RunFolder]) -> None:
     usages = folder.usages()
     answers, steps = folder.answers(), folder.steps()
     assert [u.kind for u in usages].count("loading") == 1
-    for trial in (1, 2):
+    indexed = {u.arm: u for u in usages if u.kind == "preparation" and not u.trial}
+    assert set(indexed) == {"few-shot", "rag", "lora+rag"} and all(u.seconds > 0 for u in indexed.values())
+    for trial in (1, 2, 3):
         (preparation,) = [u for u in usages if u.kind == "preparation" and u.trial == trial]
         done = sum(step.positions for step in steps if step.trial == trial)
         assert preparation.tokens == done == next(t.positions for t in whole[0].trials if t.trial == trial)
@@ -129,7 +153,9 @@ def test_the_listener_hears_what_is_stored(tmp_path: Path) -> None:
     assert stages == [(name, state) for name in names for state in ("start", "end")]
     assert heard[-1].kind == "end"
     (plan,) = [e for e in heard if e.kind == "plan"]
-    assert plan.values["requests"] == len(folder.answers()) and plan.values["trials"] == 2
+    assert (
+        plan.values["requests"] == len(folder.answers()) and plan.values["trials"] == 2
+    )  # no control: it is asked for
     for stage in ("base", "answer"):
         last = [e.values for e in heard if e.kind == "batch" and e.values["stage"] == stage][-1]
         assert last["done"] == last["total"]
@@ -178,9 +204,52 @@ def test_lora_with_prompt_alone_trains_the_first_recipe_only(tmp_path: Path) -> 
     assert [trial.recipe for trial in results.trials] == ["fair"]
 
 
+def test_the_control_is_the_first_recipe_on_answers_of_other_rows(whole: tuple[Results, RunFolder]) -> None:
+    fair, _, control = whole[0].trials
+    assert control == fair.model_copy(update={"trial": 3, "shuffled": True, "trainable": control.trainable,
+                                              "positions": control.positions})  # fmt: skip
+    pairs = {(d.label, d.other) for d in whole[0].differences}
+    assert {("lora", "shuffled"), ("lora", "rag"), ("rag", "prompt"), ("lora+rag", "rag")} <= pairs
+    assert {r.trial for r in whole[0].retention} == {1, 2}, "a control is nobody's model"
+    assert {c.arm for c in whole[0].costs} == set(ARM_NAMES) - {"ceiling", "shuffled"}
+    assert len([f for f in whole[0].audit if f.recipe == "fair"]) == len(
+        {f.id for f in whole[0].audit if f.recipe == "fair"}
+    )
+
+
+def test_equal_answers_cannot_be_shuffled_and_that_is_told(tmp_path: Path) -> None:
+    rows = [dict(row, answer="It costs $5.") for row in ROWS]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    results = experiment.run(data, settings(tmp_path, arms="all"), backend=FakeBackend())
+    assert "shuffled" not in {arm.arm for arm in results.arms} and len(results.trials) == 2
+    assert "audit.note.nothing-to-shuffle" in {note.key for note in results.notes}
+
+
+def test_documents_are_searched_and_survive_their_files(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "prices.md").write_text("# Prices\n\nArticle 1 costs $1.50.\n\n# Other\n\nNothing.\n", encoding="utf-8")
+    wording = str(ROWS[0]["held_out"][0])  # type: ignore[index]
+    (notes / "asked.txt").write_text(f"They asked: {wording}\n", encoding="utf-8")
+    results, folder = run(tmp_path, arms=("rag",), documents=str(notes), max_new_tokens=200)
+    (notes / "prices.md").unlink()
+    told = {note.key: note.values for note in results.notes}
+    assert told["data.note.documents"] == {"passages": 3, "files": 2}
+    assert told["audit.note.documents-hold-held-out"] == {"wordings": 1}
+    fake = FakeBackend(lambda request: request.messages[0].content)
+    (answer,) = experiment.ask(folder.path, "How much is article 1?", backend=fake)
+    assert "\n\nPrices\nArticle 1 costs $1.50.\n\n" in answer.text and "today" not in answer.text, "no training row"
+
+
 def test_retention_can_be_left_out(tmp_path: Path) -> None:
     results, folder = run(tmp_path, retention=0)
-    assert results.retention == () and {q.probe for q in folder.questions()} == {"held_out", "trained"}
+    assert results.retention == () and {q.probe for q in folder.questions()} == {"held_out", "trained", "stale"}
+
+
+def test_where_no_tuned_model_is_shown_facts_nothing_can_be_stale(tmp_path: Path) -> None:
+    results, folder = run(tmp_path, arms=("base", "prompt", "rag", "lora"))
+    assert results.stale == () and "stale" not in {q.probe for q in folder.questions()}
 
 
 def narrow(context: int) -> FakeBackend:
@@ -189,11 +258,11 @@ def narrow(context: int) -> FakeBackend:
 
 def test_a_prompt_that_does_not_fit_leaves_its_arms_out_with_the_reason(tmp_path: Path) -> None:
     data = write_data(tmp_path)
-    results = experiment.run(data, settings(tmp_path), backend=narrow(130))
-    assert {arm.arm for arm in results.arms} == {"base", "ceiling", "lora"}
+    results = experiment.run(data, settings(tmp_path), backend=narrow(170))
+    assert {arm.arm for arm in results.arms} == {"base", "few-shot", "rag", "ceiling", "lora", "lora+rag"}
     left_out = {n.values["arm"]: n for n in results.notes if n.key == "audit.note.arm-left-out"}
     assert set(left_out) == {"prompt", "lora+prompt"}
-    assert left_out["prompt"].values["context"] == 130 < left_out["prompt"].values["tokens"]
+    assert left_out["prompt"].values["context"] == 170 < left_out["prompt"].values["tokens"]
 
 
 def test_questions_beyond_the_context_are_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:
@@ -391,15 +460,18 @@ def test_a_free_question_is_answered_by_the_stored_adapters(whole: tuple[Results
     answers = experiment.ask(folder.path, "Do you sell tea?", backend=fake)
     assert [answer.text for answer in answers] == [
         f"{arm} {trial}: Do you sell tea?"
-        for arm, trial in (("base", 0), ("prompt", 0), ("lora", 1), ("lora", 2), ("lora+prompt", 1))
-    ]
+        for arm, trial in (
+            ("base", 0), ("prompt", 0), ("few-shot", 0), ("rag", 0), ("lora", 1), ("lora", 2), ("lora+prompt", 1),
+            ("lora+rag", 1), ("shuffled", 3),
+        )
+    ]  # fmt: skip
     assert {answer.key.probe for answer in answers} == {"ask"}
     assert sorted((path.name, path.stat().st_mtime_ns) for path in folder.path.rglob("*")) == before
 
 
 def test_a_free_question_can_name_its_arms(whole: tuple[Results, RunFolder]) -> None:
-    answers = experiment.ask(whole[1].path, "?", ["prompt"], backend=FakeBackend())
-    assert [answer.key.arm for answer in answers] == ["prompt"]
+    answers = experiment.ask(whole[1].path, "?", ["prompt", "rag"], backend=FakeBackend())
+    assert [answer.key.arm for answer in answers] == ["prompt", "rag"]
     for name in ("ceiling", "nonsense"):
         with pytest.raises(SettingsError) as error:
             experiment.ask(whole[1].path, "?", [name], backend=FakeBackend())
@@ -416,7 +488,7 @@ def test_a_plan_tells_what_the_run_then_does_and_stores_nothing(
     tmp_path: Path, whole: tuple[Results, RunFolder]
 ) -> None:
     data = write_data(tmp_path)
-    plan = experiment.plan_run(data, settings(tmp_path), backend(data))
+    plan = experiment.plan_run(data, settings(tmp_path, arms="all"), backend(data))
     assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
     results, folder = whole
     assert plan.trials == results.trials and plan.steps == len(folder.steps())

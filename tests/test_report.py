@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 import synthetic
+import test_hops
 import test_verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from kurabe import analysis, report
+from kurabe.errors import DataError
 from kurabe.report import answers, page, sentences, sheet
 from kurabe.report.markdown import inert
-from kurabe.schema import ArmAnswer, Fact, Outcome, QuestionResult, Reason, Results
+from kurabe.schema import ArmAnswer, Fact, Outcome, Parity, QuestionResult, Reason, Results
 from kurabe.settings import Prices, RunSettings, load_settings, parse
 from kurabe.texts import LANGUAGES, Texts
 from kurabe.verdict import decide
@@ -453,3 +455,40 @@ def test_the_command_names_a_file_for_prices_and_says_what_it_holds(results: Res
     path = tmp_path / "prices.yaml"
     path.write_text(held, encoding="utf-8")
     assert load_settings(path, environment={}, flags={"seed": 3}) == priced
+
+
+def shipped(results: Results, *, failed: bool) -> Results:
+    """The results with the proof of two files: one that holds, and one that may not."""
+    adapter = test_hops.hop("adapter", 0, 0.0)
+    files = [test_hops.hop("Q4_K_M", 4_000_000, -0.2 if failed else 0.0), test_hops.hop("Q8_0", 8_000_000, 0.0)]
+    return results.model_copy(update={"parity": Parity(run="r", arm="lora", margin=0.05, hops=(adapter, *files))})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_report_shows_whether_the_shipped_files_held(results: Results, language: str, failed: bool) -> None:
+    t = Texts(language)
+    proven = shipped(results, failed=failed)
+    assert proven.parity is not None
+    for form in ("html", "md"):
+        text = report.render(proven, form, language)
+        said = re.sub(r"[\s\\]", "", Page(text).said if form == "html" else text)
+        assert "Q4_K_M" in said and "Q8_0" in said
+        assert (re.sub(r"\s", "", t("report.parity.no")) in said) == failed
+        for sentence in sentences.parity(proven.parity, t):
+            assert re.sub(r"\s", "", sentence) in said
+        assert t("report.parity.caption") not in report.render(results, form, language)
+
+
+def test_a_run_finds_the_proof_of_its_files_and_says_when_it_is_damaged(tmp_path: Path) -> None:
+    folder = synthetic.write_run(tmp_path)
+    assert analysis.load_run(folder.path).parity is None
+    proof = shipped(analysis.load_run(folder.path), failed=False).parity
+    assert proof is not None
+    (folder.path / "export").mkdir()
+    (folder.path / "export/parity.json").write_text(proof.model_dump_json(), encoding="utf-8")
+    assert analysis.load_run(folder.path).parity == proof
+    (folder.path / "export/parity.json").write_text('{"version": 1}', encoding="utf-8")
+    with pytest.raises(DataError, match="proof") as raised:
+        analysis.load_run(folder.path)
+    assert "kurabe ship" in str(raised.value.fix)

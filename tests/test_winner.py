@@ -31,11 +31,11 @@ def test_prompt_arms_bring_the_prompt_and_no_adapter() -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("arm", ["ceiling", "nonsense"])
+@pytest.mark.parametrize("arm", ["ceiling", "rag", "few-shot", "lora+rag", "shuffled", "nonsense"])
 def test_an_arm_that_cannot_answer_by_itself_is_refused(arm: str) -> None:
     with pytest.raises(UserError) as caught:
         winner(RUN, arm)
-    assert "base" in caught.value.fix
+    assert "base" in caught.value.fix and "search" in caught.value.why
 
 
 def test_other_weights_than_the_measured_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, curves, scoring, stats, storage, verdict
+from kurabe import cost, curves, scoring, stale, stats, storage, verdict
 from kurabe.errors import StoppedError
 from kurabe.runs import RunFolder
 from kurabe.schema import (
@@ -31,17 +31,24 @@ from kurabe.schema import (
     Status,
     TrialInfo,
 )
-from kurabe.settings import RunSettings
+from kurabe.settings import ARM_NAMES, RunSettings
 
 # Which arms are compared with which, where both were run; a further recipe's LoRA is compared with `base`.
 COMPARED = (
     ("lora", "prompt"),
+    ("lora", "rag"),
+    ("rag", "prompt"),
+    ("few-shot", "prompt"),
     ("lora+prompt", "prompt"),
     ("lora+prompt", "lora"),
+    ("lora+rag", "rag"),
+    ("lora+rag", "lora"),
     ("prompt", "base"),
     ("lora", "base"),
     ("ceiling", "prompt"),
+    ("lora", "shuffled"),
 )
+CONTROLS = ("ceiling", "shuffled")  # what nobody could ship: one is told which row is asked for, one learned nonsense
 RETENTION: tuple[Probe, ...] = ("general", "reading")
 
 
@@ -68,8 +75,10 @@ Statuses: TypeAlias = tuple[Status, ...]
 
 
 def load_run(path: str | Path) -> Results:
-    """The results of a run folder, analysed anew. Raises `StoppedError` where the run is not finished."""
-    return analyse(RunFolder.open(path))
+    """The results of a run folder, analysed anew, and the proof of the files that were shipped from it since. Raises
+    `StoppedError` where the run is not finished."""
+    folder = RunFolder.open(path)
+    return analyse(folder).model_copy(update={"parity": folder.parity()})
 
 
 def analyse(folder: RunFolder) -> Results:
@@ -118,6 +127,7 @@ def analyse(folder: RunFolder) -> Results:
         arms=arm_results,
         differences=differences,
         retention=retention,
+        stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,
@@ -158,15 +168,15 @@ def _arms(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInf
             row = Asked(question, answer, scoring.score(answer, question))
             groups.setdefault((key.arm, key.trial), {"held_out": [], "trained": []})[key.probe].append(row)
     recipes = {trial.trial: trial.recipe for trial in info.trials}
-    first = info.trials[0].trial if info.trials else 0
-    order = ("base", "prompt", "lora", "lora+prompt", "ceiling")
+    # The first recipe, and the control that repeats it, are named by their arm alone.
+    named = {0, *(trial.trial for trial in info.trials[:1]), *(trial.trial for trial in info.trials if trial.shuffled)}
     arms = [
         Arm(arm, trial, recipe, label, tuple(rows["held_out"]), tuple(rows["trained"]))
         for (arm, trial), rows in groups.items()
         for recipe in [recipes.get(trial, "")]
-        for label in [arm if trial in (0, first) else f"{arm} ({recipe})"]
+        for label in [arm if trial in named else f"{arm} ({recipe})"]
     ]
-    return sorted(arms, key=lambda a: (a.trial not in (0, first), order.index(a.arm), a.trial))
+    return sorted(arms, key=lambda a: (a.trial not in named, ARM_NAMES.index(a.arm), a.trial))
 
 
 def _scored(rows: Iterable[Asked]) -> list[Asked]:
@@ -288,19 +298,19 @@ def _kept(known: Iterable[str], after: Mapping[str, bool], asked: Mapping[str, Q
 
 
 def _costs(arms: Sequence[Arm], folder: RunFolder, settings: RunSettings) -> tuple[CostEstimate, ...]:
-    """Costs of all arms but the control, which nobody could ship: it is told which row is asked for."""
+    """Costs of all arms but the controls."""
     usages = folder.usages()
     return cost.with_break_even(
         [
             cost.cost(arm.label, arm.arm, arm.trial, [row.answer for row in arm.held_out], usages, settings.prices)
             for arm in arms
-            if arm.arm != "ceiling"
+            if arm.arm not in CONTROLS
         ]
     )
 
 
 def _loss_curves(folder: RunFolder, info: RunInfo) -> tuple[CurvePoint, ...]:
-    recipes = {trial.trial: trial.recipe for trial in info.trials}
+    recipes = {trial.trial: trial.name for trial in info.trials}
     return tuple(
         CurvePoint(
             axis="step", x=step.step, measure="loss", trial=step.trial, recipe=recipes[step.trial], value=step.loss

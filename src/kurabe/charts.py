@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from kurabe import texts
-from kurabe.schema import ArmResult, CurvePoint, Estimate, Results, RetentionResult
+from kurabe.schema import ArmResult, CurvePoint, Estimate, Hop, Results, RetentionResult
 from kurabe.texts import Texts
 
 FONT = "system-ui, sans-serif"
@@ -34,7 +34,10 @@ COLOURS = {
     "both": "#00855f",
     "further": "#a86f00",
 }
-_TOKEN_OF_ARM = {"base": "base", "prompt": "prompt", "lora": "lora", "lora+prompt": "both", "ceiling": "soft"}
+_TOKEN_OF_ARM = {
+    "base": "base", "prompt": "prompt", "few-shot": "prompt", "rag": "prompt", "lora": "lora", "lora+prompt": "both",
+    "lora+rag": "both", "ceiling": "soft", "shuffled": "soft",
+}  # fmt: skip
 
 
 class ChartSize(NamedTuple):
@@ -81,6 +84,16 @@ def retention(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
     return _svg(_intervals(rows, t, size, t("charts.retention.axis")), t("charts.retention.title"), summary)
 
 
+def parity(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
+    """One row per shipped form of the arm: recall on the run's held-out questions; None where nothing was shipped."""
+    found = results.parity.hops if results.parity else ()
+    rows = [_hop_row(hop, t) for hop in found if hop.recall.value is not None]
+    if not rows:
+        return None
+    summary = "; ".join(f"{row['label']}: {row['said']}" for row in rows)
+    return _svg(_intervals(rows, t, size, t("charts.recall.axis")), t("report.parity.caption"), summary)
+
+
 def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
     """Loss per step of every trial, steps on a logarithmic axis so that 9 and 900 steps can be read together."""
     curves = [c for c in results.curves if c.axis == "step" and c.measure == "loss" and c.value is not None]
@@ -124,6 +137,12 @@ def _retention_row(result: RetentionResult, t: Texts) -> dict[str, Any]:
     token = "lora" if result.trial == 1 else "further"
     label = t(f"charts.retention.{result.probe}", recipe=result.recipe)
     return {"label": label, "token": token, "said": _said(result.kept, t), "trained": None, **_numbers(result.kept)}
+
+
+def _hop_row(hop: Hop, t: Texts) -> dict[str, Any]:
+    label = f"{hop.hop}, {texts.size(hop.size)}" if hop.file else t("report.parity.adapter")
+    token = "lora" if hop.held else "further"
+    return {"label": label, "token": token, "said": _said(hop.recall, t), "trained": None, **_numbers(hop.recall)}
 
 
 def _numbers(estimate: Estimate) -> dict[str, float | None]:

@@ -17,11 +17,12 @@ def cost(
 ) -> CostEstimate:
     """The cost of one arm under one trial. `answers` are that arm's, to one set of questions; failed ones cost nothing.
 
-    Preparation belongs to the trial, so `lora` and `lora+prompt` of one trial both carry its training; an arm without
-    an adapter carries only what was metered under its own name.
+    Training belongs to the trial, so `lora` and `lora+prompt` of one trial both carry it; building an index belongs to
+    the arm that searches it.
     """
     came = [a for a in answers if a.finish != "error"]
-    preparation = [u for u in usages if u.kind == "preparation" and u.trial == trial and (trial or u.arm == arm)]
+    own = {("lora", trial)} if trial else set()
+    preparation = [u for u in usages if u.kind == "preparation" and (u.arm, u.trial) in own | {(arm, 0)}]
     working = [u for u in usages if u.kind == "answering" and (u.arm, u.trial) == (arm, trial)]
     prompt_tokens, new_tokens = _mean([a.prompt_tokens for a in came]), _mean([a.new_tokens for a in came])
     return CostEstimate(
@@ -60,13 +61,14 @@ def break_even(training_positions: int, prompt_tokens: float, lora_tokens: float
 
 
 def with_break_even(costs: Sequence[CostEstimate]) -> tuple[CostEstimate, ...]:
-    """The costs, that of `lora` with its break-even against `prompt`, where both were run. Only the first recipe's
-    LoRA: what a further one would pay back is no reason to use it."""
-    prompt = next((c for c in costs if c.arm == "prompt"), None)
-    if prompt is None:
-        return tuple(costs)
+    """The costs, that of `lora` with its break-even against `prompt` and `rag`, where they were run. Only the first
+    recipe's LoRA: what a further one would pay back is no reason to use it."""
+    beside = {"break_even": "prompt", "break_even_rag": "rag"}
+    tokens = {field: c.prompt_tokens for field, arm in beside.items() for c in costs if c.label == arm}
     return tuple(
-        c.model_copy(update={"break_even": break_even(c.preparation_tokens, prompt.prompt_tokens, c.prompt_tokens)})
+        c.model_copy(
+            update={field: break_even(c.preparation_tokens, paid, c.prompt_tokens) for field, paid in tokens.items()}
+        )
         if c.label == "lora"
         else c
         for c in costs

@@ -6,14 +6,14 @@ a new one and leaves out what is stored already.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from kurabe import backends, budget, forecast, intake, planning, provenance, runs, storage
 from kurabe.analysis import analyse
-from kurabe.arms import Material
+from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
@@ -106,13 +106,14 @@ def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Re
             infos = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         stop.check()
         with record.stage("base"):
-            _answer(session, info, "base")
+            make = _prepare(folder, info)
+            _answer(session, make, "base")
         with record.stage("train"):
             for training in trials.compared:  # one by one: their time and memory are told apart
                 _train(session, [training], infos)
             _train(session, trials.swept, infos)
         with record.stage("answer"):
-            _answer(session, info, "answer")
+            _answer(session, make, "answer")
         with record.stage("analyse"):
             results = analyse(folder)
             folder.publish({runs.RESULTS: results})
@@ -128,7 +129,7 @@ def plan_run(
     request, examples = intake.read(data, settings)
     with Meter() as loading:
         backend = backend or backends.load(settings)
-    material = Material(examples, request.prompt, request.language)
+    material = intake.material(request, examples)
     pace = forecast.Pace(material, backend, settings.minutes)
     fitted = budget.fit(material, settings, pace, loading.seconds)
     notes = (*request.notes, *fitted.work.notes, *fitted.notes)
@@ -149,7 +150,7 @@ def ask(
     make = planning.request_maker(_material(run_folder), [asked], info.max_new_tokens)
     requests: list[Request] = []
     for name in names:
-        for trial in planning.trials_of(name, [trial.trial for trial in info.trials]):
+        for trial in planning.trials_of(name, info.trials):
             if trial:
                 _load_adapter(run_folder, backend, trial)
             key = AnswerKey(
@@ -229,8 +230,7 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
 
 
 def _material(folder: RunFolder) -> Material:
-    request = folder.request()
-    return Material(folder.examples(), request.prompt, request.language)
+    return intake.material(folder.request(), folder.examples())
 
 
 def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend) -> RunInfo:
@@ -273,12 +273,24 @@ def _check_space(folder: RunWriter, info: RunInfo, batches: Sequence[Batch]) -> 
 # --- 4. answering, before training and after it ------------------------------------------------------------------
 
 
-def _answer(session: Session, info: RunInfo, stage: str) -> None:
+def _prepare(folder: RunWriter, info: RunInfo) -> Callable[[AnswerKey], Request]:
+    """What makes the requests. Building an index is metered: it is what an arm takes before its first answer."""
+    material = _material(folder)
+    planned = {key.arm for batch in folder.plan() for key in batch.keys}
+    usages = []
+    for name in (name for name in INDEXED if name in planned):
+        with Meter() as meter:
+            ARMS[name].prepare(material)
+        usages.append(meter.usage("preparation", arm=name))
+    folder.append_usage(runs.INDEXING, usages)
+    return planning.request_maker(material, folder.questions(), info.max_new_tokens)
+
+
+def _answer(session: Session, make: Callable[[AnswerKey], Request], stage: str) -> None:
     """Ask the batches of one stage that are not stored yet. A batch is stored as a whole or asked again."""
     folder, backend, record, stop = session
     stored = {answer.key for answer in folder.answers()}
     batches = [batch for batch in folder.plan() if batch.stage == stage]
-    make = planning.request_maker(_material(folder), folder.questions(), info.max_new_tokens)
     total, done = sum(len(batch.keys) for batch in batches), 0
     for batch in batches:
         if not stored.issuperset(batch.keys):
@@ -364,7 +376,7 @@ def _store(session: Session, info: TrialInfo, trained_as: int, done: Progress) -
     folder.append_usage(runs.trial_unit(info.trial), [usage])
     record.sync()
     with folder.staged() as stage:
-        adapter = stage / "adapters" / f"{info.trial}-{info.recipe}"
+        adapter = stage / "adapters" / f"{info.trial}-{info.name}"
         adapter.mkdir(parents=True)
         backend.save_adapter(trained_as, adapter)
 
@@ -382,7 +394,7 @@ def _load_adapter(folder: RunFolder, backend: Backend, trial: int) -> None:
 
 def _diverged(folder: RunFolder, info: TrialInfo, step: int) -> StoppedError:
     return StoppedError(
-        f"The training of trial {info.trial} ({info.recipe}) has broken down.",
+        f"The training of trial {info.trial} ({info.name}) has broken down.",
         where=f"{folder.path}, step {step} of {info.steps}",
         why=f"The loss was not a finite number in {NOT_FINITE_STEPS} steps in a row, at a rate of {info.rate:.1e}.",
         fix="Run again with another recipe, or on the CPU: --recipes fair --device cpu",

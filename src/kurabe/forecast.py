@@ -25,7 +25,7 @@ CALIBRATION_ANSWERS = 8  # of each kind of prompt; then a whole batch, because t
 PATIENCE = 60.0  # seconds that may be spent on trying one kind of work, once it is known how long it takes
 PATIENCE_SHARE = 0.05  # the same as a share of the minutes that the user has
 # Which arm's prompt and answer is most like that of another: a tuned model says as much as one told the right row.
-ANSWERS_LIKE = {"lora": "ceiling", "lora+prompt": "prompt"}
+ANSWERS_LIKE = {"lora": "ceiling", "lora+prompt": "prompt", "lora+rag": "rag", "shuffled": "ceiling"}
 BYTES_PER_ANSWER = 4_000  # a line of answers.jsonl with its token ids, generously
 SPACE_MARGIN = 1.3
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

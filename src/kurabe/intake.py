@@ -1,4 +1,4 @@
-"""What the user brings to a run: the rows, their wordings, the prompt.
+"""What the user brings to a run: the rows, their wordings, the prompt, the documents.
 
 Knows no model and no run folder. Nothing is asked or trained that is not in what this module returns.
 """
@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from kurabe import arms, dataset, runs, splits
+from kurabe import arms, dataset, documents, runs, splits
 from kurabe.errors import DataError, MissingError, SettingsError
 from kurabe.facts import language_of
-from kurabe.schema import Example, Reason, Review, RunRequest
+from kurabe.schema import Example, Passage, Reason, Review, RunRequest
 from kurabe.settings import RunSettings
 from kurabe.wordings import normal
 
@@ -37,12 +37,13 @@ def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[R
     _check_ids(examples)
     prepared = splits.prepare(examples, language, settings.seed)
     prompt, prompt_notes = _prompt(prepared.examples, language, settings)
+    passages, passage_notes = _passages(prepared.examples, settings)
     now = datetime.now(timezone.utc)
     request = RunRequest(
         name=settings.name or runs.new_name(Path(settings.runs), Path(name).name, now.astimezone()),
         created=now.isoformat(timespec="seconds"), data=name, data_sha256=digest, form=form, language=language,
-        settings=_with_whole_path(settings).model_dump(mode="json"), prompt=prompt,
-        notes=(*notes, *prepared.notes, *prompt_notes),
+        settings=_with_whole_path(settings).model_dump(mode="json"), prompt=prompt, passages=passages,
+        notes=(*notes, *prepared.notes, *prompt_notes, *passage_notes),
     )  # fmt: skip
     return request, tuple(prepared.examples)
 
@@ -79,10 +80,34 @@ def _prompt(examples: Sequence[Example], language: str, settings: RunSettings) -
         ) from None
     if not text:
         raise SettingsError("The prompt file is empty.", where=str(path), fix="Write the prompt, or leave it out.")
-    shown = normal(text)
-    held_out = sum(normal(wording) in shown for example in examples for wording in example.texts("held_out"))
+    held_out = _held_out_in(text, examples)
     note = Reason(key="audit.note.prompt-holds-held-out", values={"wordings": held_out})
     return text, [note] if held_out else []
+
+
+def _passages(examples: Sequence[Example], settings: RunSettings) -> tuple[tuple[Passage, ...], list[Reason]]:
+    """The passages of the user's documents, and what has to be said about them."""
+    if not settings.documents:
+        return (), []
+    passages = documents.read_passages(settings.documents)
+    count = {"passages": len(passages), "files": len({passage.source for passage in passages})}
+    notes = [Reason(key="data.note.documents", values=count)]
+    held_out = _held_out_in("\n".join(passage.text for passage in passages), examples)
+    if held_out:
+        notes.append(Reason(key="audit.note.documents-hold-held-out", values={"wordings": held_out}))
+    return passages, notes
+
+
+def _held_out_in(text: str, examples: Sequence[Example]) -> int:
+    """Held-out wordings that stand in a text which an arm is shown."""
+    shown = normal(text)
+    return sum(normal(wording) in shown for example in examples for wording in example.texts("held_out"))
+
+
+def material(request: RunRequest, examples: Sequence[Example]) -> arms.Material:
+    """What the arms of this run are prepared from."""
+    nearest = RunSettings.model_validate(request.settings).nearest
+    return arms.Material(tuple(examples), request.prompt, request.language, request.passages, nearest)
 
 
 def generated_wordings(examples: Sequence[Example]) -> Iterator[Review]:

@@ -6,10 +6,10 @@ a resumed run asks exactly what was planned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kurabe import arms
+from kurabe import arms, stale
 from kurabe.errors import DataError
 from kurabe.model import Backend
 from kurabe.retention import general_questions, reading_questions
@@ -53,7 +53,7 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     """The questions, trials and batches of a run, and what the audit says about them."""
     trainings = plan_trials(material, settings, backend)
     own, other = list(asked(material.examples)), retention(settings, material.language) if trainings.compared else ()
-    questions = [*own, *other]
+    questions = [*own, *other, *stale_questions(material, settings)]
     # Twice the longest expected answer of the user's own; a retention question's must fit as it is.
     limit = settings.max_new_tokens or max(2 * longest_answer(own, backend), longest_answer(other, backend))
     kept, notes = fitting_arms(settings.arms, material, questions, backend, limit)
@@ -63,10 +63,14 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     for training in trainings.compared:
         found, faults = describe(training, material, backend)
         infos.extend(found)
-        findings.extend(faults)
+        findings.extend(() if training.shuffled else faults)  # the control repeats a recipe, flaws included
+    if "shuffled" in kept and not any(info.shuffled for info in infos):
+        notes.append(Reason(key="audit.note.nothing-to-shuffle", values={}))
     # What the axes make of the recipe on purpose is no fault of it.
     swept = [info for training in trainings.swept for info in describe(training, material, backend)[0]]
-    keys = stage_keys(kept, questions, [info.trial for info in infos], backend.info.name)
+    notes += rows_found(kept, material, own)
+    unseen = stale.unseen([name for name in kept if "stale" in arms.ARMS[name].probes], material)
+    keys = stage_keys(kept, questions, infos, backend.info.name, unseen)
     keys["answer"].append(swept_keys(swept, questions, material, backend.info.name))
     return Work(
         questions=tuple(questions), batches=tuple(batches(keys, rows_per_batch(backend))), trainings=trainings,
@@ -92,6 +96,12 @@ def _question(example: Example, suffix: str, probe: Probe, text: str) -> Questio
         id=f"{example.id}/{suffix}", example=example.id, probe=probe, text=text, expected=example.answer,
         facts=example.facts,
     )  # fmt: skip
+
+
+def stale_questions(material: arms.Material, settings: RunSettings) -> tuple[Question, ...]:
+    """Questions about changed values, where a tuned model is shown facts: only there can old and new contradict."""
+    shown = [name for name in settings.arms if "stale" in arms.ARMS[name].probes and arms.ARMS[name].trials != "none"]
+    return stale.questions(material.examples) if shown else ()
 
 
 def retention(settings: RunSettings, language: str) -> tuple[Question, ...]:
@@ -141,6 +151,19 @@ def fitting_arms(
     return kept, notes
 
 
+def rows_found(names: Sequence[str], material: arms.Material, questions: Sequence[Question]) -> list[Reason]:
+    """How often the search over the training rows finds a held-out question's own row: without it no arm that searches
+    can be right. Of documents nobody knows which passage is a question's own."""
+    if material.passages or not set(names) & set(arms.INDEXED):
+        return []
+    index, asked = arms.index_rows(material.examples), [q for q in questions if q.probe == "held_out"]
+    found = sum(
+        q.example in {material.examples[n].id for n in index.search(q.text, material.nearest)} for q in asked
+    )  # fmt: skip
+    values = {"found": found, "questions": len(asked), "nearest": material.nearest}
+    return [Reason(key="audit.note.rows-found", values=values)] if asked else []
+
+
 def fitting_retention(
     questions: Sequence[Question], backend: Backend, limit: int
 ) -> tuple[list[Question], list[Reason]]:
@@ -159,24 +182,29 @@ def fitting_retention(
 
 
 def stage_keys(
-    names: Sequence[str], questions: Sequence[Question], trials: Sequence[int], model: str
+    names: Sequence[str],
+    questions: Sequence[Question],
+    trials: Sequence[TrialInfo],
+    model: str,
+    unseen: Collection[tuple[str, str]] = (),
 ) -> dict[str, list[list[AnswerKey]]]:
-    """Stage -> groups of keys. A group is one arm under one trial, or one trial's retention: metered apart."""
+    """Stage -> groups of keys. A group is one arm under one trial, or one trial's retention: metered apart. The arms
+    are not asked the questions that are `unseen`, named by (arm, question)."""
 
     def keys(arm: str, trial: int, probes: Sequence[Probe]) -> list[AnswerKey]:
         return [
             AnswerKey(model=model, trial=trial, arm=arm, hop=LIVE, probe=q.probe, question=q.id)
             for q in questions
-            if q.probe in probes
+            if q.probe in probes and (arm, q.id) not in unseen
         ]
 
     before = [keys(name, 0, arms.ARMS[name].probes) for name in names if 0 in trials_of(name, trials)]
     before.append(keys("base", 0, RETENTION))
     after: list[list[AnswerKey]] = []
-    for trial in trials:
-        used = [name for name in names if trial in trials_of(name, trials)]
-        after.extend(keys(name, trial, arms.ARMS[name].probes) for name in used)
-        after.append(keys("lora", trial, RETENTION))
+    for info in trials:
+        used = [name for name in names if info.trial in trials_of(name, trials)]
+        after.extend(keys(name, info.trial, arms.ARMS[name].probes) for name in used)
+        after.extend([keys("lora", info.trial, RETENTION)] if not info.shuffled else [])
     return {"base": before, "answer": after}
 
 
@@ -194,9 +222,11 @@ def swept_keys(
     ]
 
 
-def trials_of(arm: str, trials: Sequence[int]) -> list[int]:
+def trials_of(arm: str, trials: Sequence[TrialInfo]) -> list[int]:
     """The trials under which an arm answers; 0 is the model without an adapter."""
-    return {"none": [0], "each": list(trials), "first": list(trials[:1])}[arms.ARMS[arm].trials]
+    true = [info.trial for info in trials if not info.shuffled]
+    control = [info.trial for info in trials if info.shuffled]
+    return {"none": [0], "each": true, "first": true[:1], "control": control}[arms.ARMS[arm].trials]
 
 
 def metered_as(batch: Batch) -> tuple[str, int]:
@@ -227,13 +257,14 @@ def batches(stages: dict[str, list[list[AnswerKey]]], rows: int) -> Iterator[Bat
 def request_maker(
     material: arms.Material, questions: Sequence[Question], max_new_tokens: int
 ) -> Callable[[AnswerKey], Request]:
-    """A function that makes the request of a key. Each arm is prepared once."""
+    """A function that makes the request of a key. Each arm is prepared once, and once more from changed values."""
     by_id = {question.id: question for question in questions}
-    builders: dict[str, arms.MessageBuilder] = {}
+    builders: dict[tuple[str, bool], arms.MessageBuilder] = {}
 
     def make(key: AnswerKey) -> Request:
-        if key.arm not in builders:
-            builders[key.arm] = arms.ARMS[key.arm].prepare(material)
-        return Request(key=key, messages=builders[key.arm](by_id[key.question]), max_new_tokens=max_new_tokens)
+        kind = key.arm, key.probe == "stale"
+        if kind not in builders:
+            builders[kind] = arms.ARMS[key.arm].prepare(stale.changed(material) if kind[1] else material)
+        return Request(key=key, messages=builders[kind](by_id[key.question]), max_new_tokens=max_new_tokens)
 
     return make

@@ -28,6 +28,7 @@ from kurabe.schema import (
     Event,
     Example,
     Finding,
+    Parity,
     Question,
     Record,
     Results,
@@ -39,6 +40,7 @@ from kurabe.schema import (
 
 REQUEST, INFO, EXAMPLES, WORDINGS = "request.json", "run.json", "examples.jsonl", "wordings.jsonl"
 QUESTIONS, PLAN, AUDIT, RESULTS = "questions.jsonl", "plan.jsonl", "audit.json", "results.json"
+EXPORT, PARITY = "export", "export/parity.json"  # what `kurabe ship` adds to a finished run
 ANSWERS, USAGE, EVENTS = "answers.jsonl", "usage.jsonl", "events.jsonl"
 # What a process that was killed before its first manifest can have left: a name that is still free.
 _BEGINNING = {storage.LOCK, storage.HOLDER, REQUEST, EXAMPLES, WORDINGS, ANSWERS, USAGE, EVENTS}
@@ -92,6 +94,20 @@ class RunFolder:
     def findings(self) -> tuple[Finding, ...]:
         """What the audit said before training."""
         return tuple(TypeAdapter(list[Finding]).validate_json(self._read(AUDIT)))
+
+    def parity(self) -> Parity | None:
+        """The proof of the files that were shipped into this folder; None where none was. It is in no manifest, since
+        it can be made again."""
+        path = self.path / PARITY
+        if not path.is_file():
+            return None
+        try:
+            return Parity.model_validate_json(path.read_bytes())
+        except ValueError as error:
+            raise DataError(
+                "The proof of the shipped files cannot be read.", where=str(path), why=str(error).splitlines()[0],
+                fix=f"Delete it; `kurabe ship {self.path.name}` makes it again.",
+            ) from error  # fmt: skip
 
     # what happened
 
@@ -154,7 +170,7 @@ class RunFolder:
         done = {batch_unit(batch.batch) for batch in self.plan() if answered.issuperset(batch.keys)}
         info = self.info()
         trials = {trial_unit(t.trial) for t in (*info.trials, *info.swept) if self.adapter(t.trial)}
-        return done | trials | {LOADING}
+        return done | trials | {LOADING, INDEXING}
 
     def _read(self, name: str) -> bytes:
         entry = storage.read_manifest(self.path).get(name)
@@ -179,7 +195,7 @@ class RunFolder:
 
 
 # Units of metered work, by which an attempt that was stored replaces those that were cut short.
-LOADING = "loading"
+LOADING, INDEXING = "loading", "indexing"
 
 
 def batch_unit(batch: int) -> str:

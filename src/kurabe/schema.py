@@ -15,7 +15,7 @@ FactKind: TypeAlias = Literal[
     "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
-Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "ask"]
+Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask"]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
@@ -75,6 +75,13 @@ class Example(Record):
         return self.wordings[0].text
 
 
+class Passage(Record):
+    """A piece of the user's documents, long enough to be read by itself."""
+
+    source: str  # the document's file name
+    text: str
+
+
 class Message(Record):
     role: Literal["system", "user", "assistant"]
     content: str
@@ -91,7 +98,7 @@ class Question(Record):
     """One thing to be asked, by whichever arms. An answer is right when all `facts` are; or, where `accept` is given
     (general questions), when any of its strings stands in the answer."""
 
-    id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check); a retention question's own id
+    id: str  # "<example id>/h1" (held-out), "/t1" (trained), "/c1" (check), "/s1" (stale); of retention its own id
     example: str  # the cluster: its example; of a retention question its shop, or itself
     probe: Probe
     text: str
@@ -215,6 +222,12 @@ class TrialInfo(Record):
     positions: int  # those of all its steps
     wordings: int = 0  # trained wordings of each example; 0: not recorded
     of: int = 0  # the trial whose training this one is a checkpoint of; 0: trained by itself
+    shuffled: bool = False  # the control: trained on answers that belong to other examples
+
+    @property
+    def name(self) -> str:
+        """The recipe, and whether its answers were shuffled: what trials of one table differ by."""
+        return f"{self.recipe}-shuffled" if self.shuffled else self.recipe
 
 
 class Point(Record):
@@ -250,6 +263,7 @@ class RunRequest(Record):
     language: str  # of the data: "en" or "ja"
     settings: dict[str, Any]
     prompt: str  # the system prompt of the `prompt` arms: written from the training rows, or the user's own file
+    passages: tuple[Passage, ...] = ()  # what the `rag` arms search: the user's documents; none: the training rows
     notes: tuple[Reason, ...] = ()
 
 
@@ -377,6 +391,16 @@ class RetentionResult(Record):
     kept: Estimate
 
 
+class StaleResult(Record):
+    """One arm after one value per example was changed in what it is shown: which value it said. Shares of the examples
+    whose new value it was shown; the three of them come to 1."""
+
+    label: str
+    followed: Estimate  # the new value
+    old: Estimate  # the one from before, which a LoRA was trained on
+    other: Estimate  # neither, or both
+
+
 class CostEstimate(Record):
     label: str
     arm: str
@@ -390,6 +414,7 @@ class CostEstimate(Record):
     money_per_thousand: float | None  # None without a price table
     cached_tokens: float = 0.0  # mean per answer: prompt tokens that another answer had already paid for
     break_even: int | None = None  # questions after which a LoRA's training is paid back by its shorter prompt
+    break_even_rag: int | None = None  # the same beside the prompt that retrieval fills
 
 
 class CurvePoint(Record):
@@ -465,49 +490,6 @@ class QuestionResult(Record):
     answers: tuple[ArmAnswer, ...]
 
 
-class Results(Record):
-    """results.json: the one object from which verdict, table, report and exit code are made."""
-
-    version: int = SCHEMA_VERSION
-    verdict: Verdict
-    stand_in: bool
-    arms: tuple[ArmResult, ...]
-    differences: tuple[Difference, ...]
-    retention: tuple[RetentionResult, ...]
-    costs: tuple[CostEstimate, ...]
-    curves: tuple[CurvePoint, ...]
-    crossings: tuple[Crossing, ...] = ()
-    predictions: tuple[Prediction, ...] = ()
-    audit: tuple[Finding, ...]
-    questions: tuple[QuestionResult, ...]
-    trials: tuple[TrialInfo, ...]
-    model: ModelInfo
-    provenance: Provenance
-    settings: dict[str, Any]
-    run: str  # name of the run folder
-    data: str = ""  # the data file's name, as the user gave it
-    created: str = ""  # ISO 8601, UTC
-    language: str  # of the data: "en" or "ja"
-    seconds: dict[str, float]  # stage -> seconds, displayed only
-    planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
-    notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
-
-
-class Shipped(Record):
-    """NAME-FORMAT.json beside an exported file: what it was made of, and its bytes' hash."""
-
-    version: int = SCHEMA_VERSION
-    file: str
-    format: str
-    match: Literal["exact", "peer"]
-    base_sha256: str  # config and weights, as in run.json
-    adapter_sha256: str  # "" without an adapter
-    sha256: str
-    size: int  # bytes
-    weights: int
-    kurabe: str  # the version that wrote it
-
-
 class Hop(Record):
     """The run's held-out questions, answered by one form of the shipped arm."""
 
@@ -532,3 +514,48 @@ class Parity(Record):
     arm: str
     margin: float  # recall that a hop may lose
     hops: tuple[Hop, ...]
+
+
+class Results(Record):
+    """results.json: the one object from which verdict, table, report and exit code are made."""
+
+    version: int = SCHEMA_VERSION
+    verdict: Verdict
+    stand_in: bool
+    arms: tuple[ArmResult, ...]
+    differences: tuple[Difference, ...]
+    retention: tuple[RetentionResult, ...]
+    stale: tuple[StaleResult, ...] = ()
+    costs: tuple[CostEstimate, ...]
+    curves: tuple[CurvePoint, ...]
+    crossings: tuple[Crossing, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+    audit: tuple[Finding, ...]
+    questions: tuple[QuestionResult, ...]
+    trials: tuple[TrialInfo, ...]
+    model: ModelInfo
+    provenance: Provenance
+    settings: dict[str, Any]
+    run: str  # name of the run folder
+    data: str = ""  # the data file's name, as the user gave it
+    created: str = ""  # ISO 8601, UTC
+    language: str  # of the data: "en" or "ja"
+    seconds: dict[str, float]  # stage -> seconds, displayed only
+    planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
+    notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
+    parity: Parity | None = None  # of the files that were shipped into the run's folder since
+
+
+class Shipped(Record):
+    """NAME-FORMAT.json beside an exported file: what it was made of, and its bytes' hash."""
+
+    version: int = SCHEMA_VERSION
+    file: str
+    format: str
+    match: Literal["exact", "peer"]
+    base_sha256: str  # config and weights, as in run.json
+    adapter_sha256: str  # "" without an adapter
+    sha256: str
+    size: int  # bytes
+    weights: int
+    kurabe: str  # the version that wrote it

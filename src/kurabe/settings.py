@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError, field_validator
 from kurabe.errors import SettingsError
 from kurabe.schema import Axis, Record
 
-ARM_NAMES = ("base", "prompt", "lora", "lora+prompt", "ceiling")
+ARM_NAMES = ("base", "prompt", "few-shot", "rag", "lora", "lora+prompt", "lora+rag", "ceiling", "shuffled")
+USUAL_ARMS = tuple(name for name in ARM_NAMES if name != "shuffled")  # a control that costs a training of its own
 RECIPE_NAMES = ("fair", "origin")
 AXES: tuple[Axis, ...] = get_args(Axis)
 ENVIRONMENT_PREFIX = "KURABE_"
@@ -38,10 +39,16 @@ class RunSettings(Record):
     """Everything that decides a run, apart from the data file."""
 
     model: str = Field("tiny", description="`tiny` (the embedded stand-in) or a local model folder")
-    arms: tuple[str, ...] = Field(ARM_NAMES, description="arms to compare")
+    arms: tuple[str, ...] = Field(USUAL_ARMS, description="arms to compare; `all` adds `shuffled`, one more training")
     recipes: tuple[str, ...] = Field(("fair",), description="recipes to train by; the first one is the verdict's")
     seed: int = Field(0, ge=0, description="seed of adapters, row order and resampling")
     prompt_file: str | None = Field(None, description="your own system prompt for the `prompt` arms")
+    documents: tuple[str, ...] = Field(
+        (), description="your Markdown and text files, or folders of them, for the `rag` arms; none: the rows"
+    )
+    nearest: int = Field(
+        3, ge=1, le=50, description="rows or passages that `few-shot` and the `rag` arms show before a question"
+    )
     max_new_tokens: int | None = Field(
         None, ge=1, le=4096, description="answer limit in tokens; none: twice the longest expected answer"
     )
@@ -68,7 +75,7 @@ class RunSettings(Record):
     questions_per_day: int | None = Field(None, ge=1, description="your volume, for the cost of each arm")
     prices: Prices = Field(Prices(), description="price table for the cost of each arm; in a settings file only")
 
-    @field_validator("arms", "recipes", mode="before")
+    @field_validator("arms", "recipes", "documents", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """A comma-separated string (environment, flag) is a list; "all" is every one."""

@@ -5,6 +5,7 @@ Knows no question and no file. A resumed run makes the same trials from the same
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from kurabe import arms, recipes, sweeps
@@ -20,10 +21,12 @@ class Training(NamedTuple):
 
     trial: TrialPlan
     keep: tuple[tuple[int, int], ...] = ()
+    shuffled: bool = False  # the control
 
 
 class Trials(NamedTuple):
-    """All trainings of a run: those of the table first, in the order of the settings; the first one decides."""
+    """All trainings of a run: those of the table first, in the order of the settings; the first one decides. The
+    control, where it was asked for, is the last of them."""
 
     compared: tuple[Training, ...]
     swept: tuple[Training, ...] = ()
@@ -37,7 +40,7 @@ class Trials(NamedTuple):
 def trained_recipes(settings: RunSettings) -> tuple[str, ...]:
     """The recipes that some arm answers with."""
     used = {arms.ARMS[name].trials for name in settings.arms}
-    return settings.recipes if "each" in used else settings.recipes[:1] if "first" in used else ()
+    return settings.recipes if "each" in used else settings.recipes[:1] if used & {"first", "control"} else ()
 
 
 def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend) -> Trials:
@@ -47,7 +50,7 @@ def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend
         _trial(number, sweeps.Spec(recipe, len(material.examples), settings.seed), material, backend)
         for number, recipe in enumerate(found, start=1)
     ]
-    trials = Trials(tuple(Training(trial) for trial in compared))
+    trials = Trials((*map(Training, compared), *_control(compared, material, settings, backend)))
     if not settings.over:
         return trials
     if "lora" not in settings.arms:
@@ -57,6 +60,16 @@ def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend
             fix=f"--arms {','.join([*settings.arms, 'lora'])}",
         )
     return _with_sweep(trials, material, settings, backend)
+
+
+def _control(
+    compared: Sequence[TrialPlan], material: arms.Material, settings: RunSettings, backend: Backend
+) -> Iterator[Training]:
+    """The first recipe once more, on shuffled answers: the same rows but for that, the same steps, the same seed."""
+    if "shuffled" in settings.arms and arms.can_shuffle(material.examples):
+        shuffled = material._replace(examples=arms.shuffle(material.examples, settings.seed))
+        spec = sweeps.Spec(compared[0].plan.recipe, len(material.examples), settings.seed)
+        yield Training(_trial(len(compared) + 1, spec, shuffled, backend), shuffled=True)
 
 
 def describe(
@@ -76,7 +89,7 @@ def describe(
         trial=trial.trial, recipe=recipe.name, examples=len(used), samples=len(rows), steps=plan.steps,
         epochs=plan.epochs, rank=recipe.rank, rate=plan.rate, seed=trial.seed,
         trainable=backend.trainable(recipe.rank), positions=stats.positions * plan.epochs,
-        wordings=max(wordings, default=0),
+        wordings=max(wordings, default=0), shuffled=training.shuffled,
     )  # fmt: skip
     states = []
     for steps, number in training.keep:

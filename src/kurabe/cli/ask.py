@@ -40,7 +40,7 @@ def command(
     if screen.json:
         screen.data([answer.model_dump(mode="json") for answer in answers])
         return
-    recipes = {trial.trial: trial.recipe for trial in info.trials}
+    recipes = {trial.trial: trial.recipe for trial in info.trials if not trial.shuffled}
     further = {trial: f" ({recipe})" if trial > 1 else "" for trial, recipe in recipes.items()}
     names = [arm_name(answer.key.arm + further.get(answer.key.trial, ""), screen.t) for answer in answers]
     widest = max(map(cell_len, names), default=0)

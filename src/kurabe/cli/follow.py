@@ -98,7 +98,7 @@ class Follower:
         losses.append(step.loss)
         self._pace.reach(self._pace.done + step.positions, event.elapsed)
         trial = self._trials.get(step.trial)
-        name = trial.recipe if trial in self._compared else _name(trial, self._t) if trial else str(step.trial)
+        name = trial.name if trial in self._compared else _name(trial, self._t) if trial else str(step.trial)
         words = self._t("cli.follow.step", recipe=name, step=step.step, steps=step.steps, loss=_loss(step.loss))
         total = sum(trial.positions for trial in self._trials.values())
         if step.step == step.steps:
@@ -190,8 +190,8 @@ def introduction(info: RunInfo, findings: Sequence[Finding], t: texts.Texts) -> 
     if model.stand_in:
         lines.append((t("cli.follow.stand_in"), t("verdict.stand_in")))
     for trial in info.trials:
-        lines.append((trial.recipe, recipe_line(trial, info, t)))
-        found = [finding for finding in findings if finding.recipe == trial.recipe]
+        lines.append((trial.name, recipe_line(trial, info, t)))
+        found = [finding for finding in findings if finding.recipe == trial.name]
         lines.extend(("", f"{'·' if f.level == 'info' else '✗'} {sentences.finding(f, t)[0]}") for f in found)
     if info.trials:
         lines.append(("TinyLlama", tinyllama_line(t)))

@@ -32,7 +32,7 @@ def described(plan: RunPlan, t: texts.Texts) -> list[tuple[str, str]]:
     known = [value for value in plan.seconds.values() if value is not None]
     total = texts.seconds(sum(known)) if len(known) == len(plan.seconds) else unknown
     trials = [
-        t("cli.plan.trial", recipe=trial.recipe, steps=trial.steps, samples=trial.samples, epochs=trial.epochs,
+        t("cli.plan.trial", recipe=trial.name, steps=trial.steps, samples=trial.samples, epochs=trial.epochs,
           rank=trial.rank, rate=texts.rate(trial.rate), trainable=texts.count(trial.trainable))
         for trial in plan.trials
     ]  # fmt: skip

@@ -24,7 +24,7 @@ from kurabe.schema import Results
 from kurabe.settings import RunSettings
 from kurabe.storage import go_on
 
-CHOSEN_ARM = {"prompt": "prompt", "fine-tune": "lora", "both": "lora+prompt", "retrieve": "ceiling"}
+CHOSEN_ARM = {"prompt": "prompt", "fine-tune": "lora", "both": "lora+prompt", "retrieve": "rag"}
 
 
 def measure(screen: Screen, data: Path, settings: RunSettings, backend: Backend | None = None) -> tuple[Results, Path]:

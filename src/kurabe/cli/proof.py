@@ -12,15 +12,13 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from kurabe import texts
 from kurabe.cli.screen import Screen
 from kurabe.errors import EXIT_GATE, MissingError, SettingsError
 from kurabe.export import parity
 from kurabe.export.winner import Winner
-from kurabe.schema import Hop, Parity, Shipped
+from kurabe.report import sentences, tables
+from kurabe.schema import Parity, Shipped
 from kurabe.storage import sha256
-
-COLUMNS = ("hop", "size", "same", "recall", "lost", "wrong", "held")
 
 
 def prove_all(screen: Screen, run: Path, shipped: Winner, records: list[Shipped], out: Path) -> Parity | None:
@@ -57,29 +55,14 @@ def show_proof(screen: Screen, found: Parity, *, alone: bool = False) -> None:
     if screen.json and alone:
         screen.data(found)
     if not screen.json:
+        cells = tables.parity(found, t)
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for column in COLUMNS:
-            table.add_column(t(f"cli.proof.{column}"), justify="left" if column in ("hop", "held") else "right")
-        for hop in found.hops:
-            table.add_row(*_cells(screen, hop))
+        for column in cells.head:
+            table.add_column(column, justify="left" if column in (cells.head[0], cells.head[-1]) else "right")
+        for row in cells.rows:
+            table.add_row(*row)
         screen.show(table)
-        if not failed:
-            screen.show(t("cli.proof.survived", margin=texts.percent(found.margin)), style="green")
-        for hop in failed:
-            screen.show(
-                t("cli.proof.failed", hop=hop.hop, why=t(f"cli.proof.why.{parity.cause(hop)}")), style="bold red"
-            )
-        if failed and (larger := parity.next_larger(found)):
-            screen.show(t("cli.proof.larger", format=larger))
+        for said in sentences.parity(found, t):
+            screen.show(said, style="bold red" if failed else "green")
     if failed:
         raise typer.Exit(EXIT_GATE)
-
-
-def _cells(screen: Screen, hop: Hop) -> list[str]:
-    t = screen.t
-    recall = f"{texts.percent(hop.recall.value)} ({texts.interval(hop.recall.low, hop.recall.high)})"
-    return [
-        t("cli.proof.adapter") if hop.hop == "adapter" else hop.hop, texts.size(hop.size) if hop.size else "",
-        f"{hop.same}/{hop.answers}", recall, texts.points(hop.lost.value) if hop.lost else "",
-        texts.percent(hop.wrong.value), t("cli.proof.yes" if hop.held else "cli.proof.no"),
-    ]  # fmt: skip

@@ -21,7 +21,7 @@ def command(
     recipes: Annotated[str | None, typer.Option(help="settings.recipes")] = None,
     arms: Annotated[str | None, typer.Option(help="settings.arms")] = None,
     prompt_file: Annotated[str | None, typer.Option(help="settings.prompt_file")] = None,
-    skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="settings.skip_bad")] = None,
+    documents: Annotated[str | None, typer.Option(help="settings.documents")] = None,
     runs: Annotated[str | None, typer.Option(help="settings.runs")] = None,
     name: Annotated[str | None, typer.Option(help="settings.name")] = None,
     minutes: Annotated[int | None, typer.Option(help="settings.minutes")] = None,
@@ -30,6 +30,8 @@ def command(
     gate: Annotated[bool, typer.Option("--gate", help="cli.run.gate")] = False,
     fail_under: Annotated[float | None, typer.Option(help="cli.run.fail_under", min=0, max=100)] = None,
     # Flags for the rare case: they work, and `--settings` is where they are better kept.
+    skip_bad: Annotated[bool | None, typer.Option("--skip-bad", hidden=True, help="settings.skip_bad")] = None,
+    nearest: Annotated[int | None, typer.Option(hidden=True, help="settings.nearest")] = None,
     encoding: Annotated[str | None, typer.Option(hidden=True, help="settings.encoding")] = None,
     seed: Annotated[int | None, typer.Option(hidden=True, help="settings.seed")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(hidden=True, help="settings.max_new_tokens")] = None,
@@ -45,6 +47,7 @@ def command(
 
     flags = {
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
+        "documents": documents, "nearest": nearest,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
         "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,

@@ -44,6 +44,7 @@ def command(
     from kurabe.export.plan import make_plan
     from kurabe.export.publish import publish
     from kurabe.export.requantise import make_gguf_plan
+    from kurabe.runs import EXPORT
 
     check_pairs(to=to, safetensors=form == "safetensors", verify=verify, replace=replace, plan_only=plan_only)
     if from_gguf is not None:
@@ -53,7 +54,7 @@ def command(
         show_proof(screen, check_file(screen, folder, shipped, verify), alone=True)
         return
     name = name or default_name(folder, shipped)
-    out = out or (folder / "export" if folder else Path(f"{default_name(folder, shipped)}-shipped"))
+    out = out or (folder / EXPORT if folder else Path(f"{default_name(folder, shipped)}-shipped"))
     wanted = [part.strip().upper() for part in formats.split(",") if part.strip()]
     model = target(to, name) if to else ""
     plan = (

@@ -16,12 +16,11 @@ from rich.text import Text
 from kurabe.charts import arm_name
 from kurabe.cli.lines import Words
 from kurabe.cli.screen import Screen, plain
-from kurabe.report.answers import SIGNS, Mark, absent, expected_pieces, pieces, shown, values
+from kurabe.report.answers import SIGNS, Mark, absent, expected_pieces, main_arms, pieces, shown, values
 from kurabe.schema import ArmAnswer, QuestionResult, Results
 from kurabe.texts import Texts
 
 SHOWN = 10  # of the questions that the report shows
-ARMS = ("base", "prompt", "lora")  # and each further recipe's LoRA; the report has all arms
 COLUMN = 28  # characters below which a column is no column
 STYLES: dict[Mark, str] = {
     "right": "green", "wrong": "bold red", "missing": "yellow", "refused": "yellow", "unscored": "magenta",
@@ -35,7 +34,8 @@ def show_answers(screen: Screen, results: Results) -> None:
     t = screen.t
     questions = shown(results.questions)
     chosen = questions if len(questions) <= SHOWN else [questions[k * len(questions) // SHOWN] for k in range(SHOWN)]
-    labels = [arm.label for arm in results.arms if arm.arm in ARMS]
+    main = main_arms(results)  # and each further recipe's LoRA; the report has all arms
+    labels = [arm.label for arm in results.arms if arm.arm in main]
     draw = columns if screen.out.width >= COLUMN * (len(labels) + 1) else rows
     screen.show(Text(t("cli.answers.title", shown=len(chosen)), style="bold"))
     for question in chosen:

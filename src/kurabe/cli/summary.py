@@ -27,7 +27,7 @@ from kurabe.texts import Texts
 
 # Notes that tell what the figures leave out; the report has every note.
 LEFT_OUT = ("audit.note.trial-broken", "audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only",
-            "audit.note.arm-left-out", "audit.note.retention-left-out",
+            "audit.note.nothing-to-shuffle", "audit.note.retention-left-out", "audit.note.documents-hold-held-out",
             "audit.note.minutes-exceeded", "audit.note.cut-seeds",
             "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings")  # fmt: skip
 
@@ -76,9 +76,12 @@ def verdict_panel(results: Results, t: Texts) -> RenderableType:
     reasons = sentences.reasons(results.verdict, t)
     if reasons:
         lines.append(Words(reasons[0]))
-    caveat = sentences.reservation(results.verdict, t)
-    if caveat:
-        lines.append(Words(caveat, "yellow"))
+    risk = sentences.stale_risk(results, t)
+    if risk:
+        lines.append(Words(risk))
+    for caveat in (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t)):
+        if caveat:
+            lines.append(Words(caveat, "yellow"))
     return Panel(Group(*lines), title=t("cli.verdict.title"), title_align="left", border_style="bold", expand=True)
 
 
@@ -101,7 +104,7 @@ def arms_table(results: Results, t: Texts) -> Table:
 def costs_table(results: Results, t: Texts) -> Table:
     """One row per arm: its training once, then what an answer takes; money only where there are prices."""
     priced = any(cost.money_per_thousand is not None for cost in results.costs)
-    names = ("training", "positions", "prompt", "new", "answer", *(("money",) if priced else ()))
+    names = ("preparation", "positions", "prompt", "new", "answer", *(("money",) if priced else ()))
     table = _table(t("cli.table.arm"), [t(f"cli.costs.{name}") for name in names])
     for cost in results.costs:
         _add_row(table, cost.label, t, [*_cost_cells(cost), *([plain(tables.money(cost, results))] if priced else [])])
@@ -118,10 +121,9 @@ def curve_table(curve: tables.Table) -> Table:
 
 
 def _cost_cells(cost: CostEstimate) -> list[str]:
-    prepared = cost.preparation_tokens > 0
     return [
-        texts.seconds(cost.preparation_seconds) if prepared else "–",
-        texts.count(cost.preparation_tokens) if prepared else "–",
+        texts.seconds(cost.preparation_seconds) if cost.preparation_seconds else "–",
+        texts.count(cost.preparation_tokens) if cost.preparation_tokens else "–",
         texts.count(cost.prompt_tokens),
         texts.count(cost.new_tokens),
         texts.seconds(cost.seconds_per_answer),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kurabe import chat, planning, scoring, stats
+from kurabe import chat, hops, planning, scoring, stats
 from kurabe.arms import Material
 from kurabe.errors import MissingError
 from kurabe.export.header import read_header
@@ -21,10 +21,6 @@ from kurabe.runs import RunFolder
 from kurabe.schema import Answer, Hop, Parity, Question, Request, Shipped
 from kurabe.settings import RunSettings
 
-MARGIN = 0.05  # recall that rounding may cost before an export counts as failed
-SAME = 0.99  # share of answers that a file without quantisation must give token by token
-EXACT = {"F32": 1.0, "F16": SAME, "BF16": SAME}
-
 
 def prove(
     run: Path, shipped: Winner, files: Sequence[tuple[Path, Shipped]], tell: Callable[[str], None] | None = None
@@ -33,13 +29,13 @@ def prove(
     folder = RunFolder.open(run)
     replay = Replay(folder, shipped.arm, shipped.trial)
     own = chat.load(shipped.base)
-    hops = [replay.first()]
+    asked = [replay.first()]
     for path, record in files:
         if tell:
             tell(record.file)
         with GGUFBackend(path, chat=own, sha256=record.sha256) as backend:
-            hops.append(replay.ask(record, backend))
-    return Parity(run=folder.info().name, arm=shipped.arm, margin=MARGIN, hops=tuple(hops))
+            asked.append(replay.ask(record, backend))
+    return Parity(run=folder.info().name, arm=shipped.arm, margin=hops.MARGIN, hops=tuple(asked))
 
 
 def store(parity: Parity, out: Path) -> Path:
@@ -49,13 +45,6 @@ def store(parity: Parity, out: Path) -> Path:
     whole.write_text(parity.model_dump_json(indent=1) + "\n", encoding="utf-8")
     os.replace(whole, path)
     return path
-
-
-def next_larger(parity: Parity) -> str:
-    """The smallest format that held and is larger than one that failed; "" where none did."""
-    failed = max((hop.size for hop in parity.hops if not hop.held), default=0)
-    larger = [hop for hop in parity.hops if hop.held and hop.file and hop.size > failed]
-    return min(larger, key=lambda hop: hop.size).hop if larger else ""
 
 
 class Replay:
@@ -104,7 +93,7 @@ class Replay:
             hop=hop, file=file, size=size, answers=len(answers), unscored=len(answers) - len(scored), same=same,
             recall=stats.share(self._counts(answers, "right"), self._seed),
             wrong=stats.share(self._counts(answers, "wrong"), self._seed), lost=lost, seconds=round(seconds, 3),
-            held=_held(hop, same, len(answers), len(scored), lost.value if lost else 0.0),
+            held=hops.held(hop, same, len(answers), len(scored), lost.value if lost else 0.0),
         )  # fmt: skip
 
     def _counts(self, answers: Iterable[Answer], status: str) -> dict[str, stats.Cluster]:
@@ -123,21 +112,6 @@ class Replay:
 
 def _same(answer: Answer, own: Answer) -> bool:
     return answer.finish != "error" and (answer.token_ids, answer.text) == (own.token_ids, own.text)
-
-
-def _held(hop: str, same: int, answers: int, scored: int, lost: float | None) -> bool:
-    """Every answer came, recall lost stays within the margin, and without quantisation nearly all tokens are equal."""
-    if scored < answers or lost is None:
-        return False
-    return lost >= -MARGIN and same >= EXACT.get(hop, 0.0) * answers
-
-
-def cause(hop: Hop) -> str:
-    """Why a hop failed: "unscored", "lost" or "differs"."""
-    if hop.unscored:
-        return "unscored"
-    lost = hop.lost.value if hop.lost else None
-    return "lost" if lost is None or lost < -MARGIN else "differs"
 
 
 def format_of(path: Path) -> str:

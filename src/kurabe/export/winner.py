@@ -18,6 +18,9 @@ from kurabe.storage import go_on
 # The verdict names an approach; the arm that was measured for it is shipped.
 ARM = {"prompt": "prompt", "fine-tune": "lora", "both": "lora+prompt"}
 SHIPPED = ("base", "prompt", "lora", "lora+prompt")
+NOT_BY_ITSELF = (
+    "Only an arm that answers by itself can be: a model file holds no search that picks rows for a question."
+)
 
 
 class Winner(NamedTuple):
@@ -37,8 +40,10 @@ def winner(run: Path, arm: str = "") -> Winner:
     if results is None:
         raise MissingError("The run is not finished.", where=str(run), fix=go_on(run))
     if not arm and results.verdict.choice not in ARM:
+        choice = results.verdict.choice
         raise SettingsError(
-            "The verdict names no arm to ship.", where=str(run), why=f"It is {results.verdict.choice!r}.",
+            "The verdict names no arm to ship.", where=str(run),
+            why=f"It is {choice!r}. {NOT_BY_ITSELF}" if choice == "retrieve" else f"It is {choice!r}.",
             fix=f"Choose one yourself: kurabe ship {shlex.quote(str(run))} --arm lora",
         )  # fmt: skip
     arm = arm or ARM[results.verdict.choice]
@@ -46,7 +51,7 @@ def winner(run: Path, arm: str = "") -> Winner:
     if arm not in SHIPPED or arm not in measured:
         raise SettingsError(
             f"The arm {arm!r} cannot be shipped from this run.",
-            why="It was not measured." if arm in SHIPPED else "Only an arm that answers by itself can be.",
+            why="It was not measured." if arm in SHIPPED else NOT_BY_ITSELF,
             fix=f"Arms: {', '.join(name for name in SHIPPED if name in measured)}",
         )
     info = folder.info()

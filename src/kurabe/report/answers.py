@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from kurabe.schema import Answer, ArmAnswer, Fact, QuestionResult
+from kurabe.schema import Answer, ArmAnswer, Fact, QuestionResult, Results
 
 Mark: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored", "extra", "expected"]
 SIGNS: dict[Mark, str] = {
@@ -34,6 +34,12 @@ class Value(NamedTuple):
     mark: Mark
     text: str
     instead_of: str = ""
+
+
+def main_arms(results: Results) -> tuple[str, ...]:
+    """The arms that are shown side by side; where the prompt does not fit the model, retrieval stands in its place."""
+    labels = {arm.label for arm in results.arms}
+    return ("base", "rag" if "rag" in labels and "prompt" not in labels else "prompt", "lora")
 
 
 def visible(text: str) -> str:

@@ -18,7 +18,6 @@ from kurabe.texts import Texts
 _SPECIAL = re.compile(r"([\\`*\[\]<>#|~@]|\$(?!\d)|&(?=#?\w+;)|_(?![^\W_])|(?<![^\W_])_)")
 _START = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
 _ADDRESS = re.compile(r"(?i)(?<=[a-z])(:)(?=//)|(?<=www)(\.)")
-MAIN_ARMS = ("base", "prompt", "lora")
 
 
 def markdown(results: Results, t: Texts) -> str:
@@ -32,7 +31,10 @@ def markdown(results: Results, t: Texts) -> str:
         *_training(results, t),
         *_curves(results, t),
         *_answers(results, t),
+        *_table(tables.stale(results, t)),
+        *([f"- {t('report.stale.explained')}"] if results.stale else []),
         *_table(tables.retention(results, t)),
+        *_parity(results, t),
         *_table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
         *_table(tables.settings(results, t)),
@@ -52,13 +54,14 @@ def inert(text: str) -> str:
 
 
 def _headline(results: Results, t: Texts) -> str:
-    return " ".join(filter(None, (sentences.headline(results.verdict, t), sentences.reservation(results.verdict, t))))
+    beside = (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t))
+    return " ".join(filter(None, (sentences.headline(results.verdict, t), *beside)))
 
 
 def _verdict(results: Results, t: Texts) -> list[str]:
     return [
         f"**{_headline(results, t)}**",
-        *_bullets(sentences.reasons(results.verdict, t)),
+        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), sentences.stale_risk(results, t)))),
         f"{t('report.changes')}:",
         *_bullets(sentences.changes(results.verdict, t)),
     ]
@@ -80,11 +83,18 @@ def _curves(results: Results, t: Texts) -> list[str]:
     return [*parts, f"- {t('curve.note')}"] if parts else []
 
 
+def _parity(results: Results, t: Texts) -> list[str]:
+    if results.parity is None:
+        return []
+    return [*_table(tables.parity(results.parity, t)), *_bullets(map(inert, sentences.parity(results.parity, t)))]
+
+
 def _answers(results: Results, t: Texts) -> list[str]:
     parts = [f"## {t('report.answers.caption')}"]
     for question in answers.shown(results.questions):
         parts += [f"### {inert(question.text)}", f"- **{t('report.expected')}**: {inert(question.expected)}"]
-        parts += [_answer(answer, t) for answer in question.answers if answer.label in MAIN_ARMS]
+        main = answers.main_arms(results)
+        parts += [_answer(answer, t) for answer in question.answers if answer.label in main]
     return parts
 
 

@@ -21,7 +21,6 @@ from kurabe.schema import ArmAnswer, QuestionResult, Results
 from kurabe.texts import Texts
 
 _WHOLE = re.compile(r"--[a-z-]{1,20}(?: [A-Z]{1,9})?|(?:\d{1,3}–)?\d[\d.]{0,4} %|[+−]\d+ (?:to|〜) [+−]\d+")
-MAIN_ARMS = ("base", "prompt", "lora")  # side by side with the expected answer; the other arms below them
 
 
 class Cell(NamedTuple):
@@ -52,11 +51,13 @@ def page(results: Results, t: Texts) -> str:
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
         reservation=sentences.reservation(results.verdict, t),
+        missing=sentences.missing_arms(results, t),
+        stale_risk=sentences.stale_risk(results, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
         notes=[sentences.sentence(note, t) for note in results.notes],
         command=sentences.command(results),
-        charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention")},
+        charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention", "parity")},
         tables={name: getattr(tables, name)(results, t) for name in _TABLES},
         curves=[
             (
@@ -66,13 +67,14 @@ def page(results: Results, t: Texts) -> str:
             )
             for axis, table in tables.curves(results, t)
         ],
+        parity=(tables.parity(results.parity, t), sentences.parity(results.parity, t)) if results.parity else None,
         findings=_findings(results, t),
         rows=[_row(question, results, t) for question in answers.shown(results.questions)],
         counted={"questions": len([q for q in results.questions if q.probe == "held_out"])},
     )
 
 
-_TABLES = ("arms", "differences", "trials", "retention", "costs", "settings", "provenance")
+_TABLES = ("arms", "differences", "trials", "stale", "retention", "costs", "settings", "provenance")
 
 
 @cache
@@ -105,16 +107,18 @@ def _findings(results: Results, t: Texts) -> list[tuple[str, list[tuple[str, str
     return [
         (trial.recipe, [(f.level, *sentences.finding(f, t)) for f in results.audit if f.recipe == trial.recipe])
         for trial in results.trials
+        if not trial.shuffled
     ]
 
 
 def _row(question: QuestionResult, results: Results, t: Texts) -> Row:
     cells = {answer.label: _cell(answer, results, t) for answer in question.answers}
+    main = answers.main_arms(results)  # side by side with the expected answer; the other arms stand below them
     return Row(
         question=question,
         expected=answers.expected_pieces(question),
-        main=[cells[label] for label in MAIN_ARMS if label in cells],
-        others=[cell for label, cell in cells.items() if label not in MAIN_ARMS],
+        main=[cells[label] for label in main if label in cells],
+        others=[cell for label, cell in cells.items() if label not in main],
     )
 
 

@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kurabe import texts
+from kurabe import hops, texts
 from kurabe.charts import arm_name, axis_value
-from kurabe.schema import Crossing, Finding, Reason, Results, Verdict
+from kurabe.schema import Crossing, Finding, Parity, Reason, Results, Verdict
 from kurabe.settings import RunSettings
 from kurabe.texts import Texts
 
@@ -36,6 +36,24 @@ def reservation(verdict: Verdict, t: Texts) -> str:
     return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
 
 
+def missing_arms(results: Results, t: Texts) -> str:
+    """Arms that the model's window cannot hold: a table without them is no comparison with them."""
+    return " ".join(sentence(note, t) for note in results.notes if note.key == "audit.note.arm-left-out")
+
+
+def stale_risk(results: Results, t: Texts) -> str:
+    """The tuned arm that clung most to values which had changed in what it was shown; "" where none did."""
+    tuned = [s for s in results.stale if s.label.startswith("lora") and s.old.value]
+    if not tuned:
+        return ""
+    worst = max(tuned, key=lambda s: s.old.value or 0.0)
+    span = texts.interval(worst.old.low, worst.old.high)
+    return t(
+        "report.stale.risk", label=arm_name(worst.label, t), old=texts.percent(worst.old.value), examples=worst.old.n,
+        range=t("verdict.range", interval=span) if span else "",
+    )  # fmt: skip
+
+
 def sentence(reason: Reason, t: Texts) -> str:
     """A reason, a change or a note as one sentence, its numbers written for people."""
     if not reason.key.startswith("verdict."):
@@ -54,6 +72,16 @@ def reasons(verdict: Verdict, t: Texts) -> list[str]:
 def changes(verdict: Verdict, t: Texts) -> list[str]:
     """What would change the verdict."""
     return [sentence(reason, t) for reason in verdict.would_change]
+
+
+def parity(found: Parity, t: Texts) -> list[str]:
+    """Whether the shipped files' answers survived; of those that did not, why, and which larger format held."""
+    failed = [hop for hop in found.hops if not hop.held]
+    if not failed:
+        return [t("report.parity.survived", margin=texts.percent(found.margin))]
+    said = [t("report.parity.failed", hop=hop.hop, why=t(f"report.parity.why.{hops.cause(hop)}")) for hop in failed]
+    larger = hops.next_larger(found)
+    return [*said, t("report.parity.larger", format=larger)] if larger else said
 
 
 def curve(results: Results, axis: str, t: Texts) -> list[str]:

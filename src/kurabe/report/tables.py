@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kurabe import texts
 from kurabe.charts import arm_name, axis_value
-from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Results
+from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Parity, Results
 from kurabe.texts import Texts
 
 CURVE_COLUMNS = ("recall", "interval", "prompt", "trained", "wrong", "extra", "general", "seeds")
@@ -49,7 +49,7 @@ def trials(results: Results, t: Texts) -> Table:
     """What was trained, by which numbers."""
     rows = [
         (
-            trial.recipe,
+            trial.name,
             texts.count(trial.steps),
             f"{trial.epochs:g}",
             texts.count(trial.samples),
@@ -78,6 +78,21 @@ def retention(results: Results, t: Texts) -> Table:
     return _table(t, "retention", rows)
 
 
+def stale(results: Results, t: Texts) -> Table:
+    """Which value each arm said after one was changed in what it is shown."""
+    rows = [
+        (
+            arm_name(s.label, t),
+            _value(s.followed, t),
+            _value(s.old, t),
+            texts.percent(s.other.value),
+            texts.count(s.old.n),
+        )
+        for s in results.stale
+    ]
+    return _table(t, "stale", rows)
+
+
 def costs(results: Results, t: Texts) -> Table:
     """Preparation once, then what each answer takes. Columns without any number are left out."""
     rows = [_cost_row(cost, t, results) for cost in results.costs]
@@ -86,6 +101,23 @@ def costs(results: Results, t: Texts) -> Table:
     return table._replace(
         head=tuple(table.head[k] for k in kept), rows=tuple(tuple(row[k] for k in kept) for row in table.rows)
     )
+
+
+def parity(found: Parity, t: Texts) -> Table:
+    """Each form of the shipped arm, asked the run's own questions: the adapter first, then the files."""
+    rows = [
+        (
+            t("report.parity.adapter") if not hop.file else hop.hop,
+            texts.size(hop.size) if hop.file else "",
+            f"{hop.same}/{hop.answers}",
+            _value(hop.recall, t),
+            _points(hop.lost.value) if hop.lost else "",
+            texts.percent(hop.wrong.value),
+            t("report.parity.yes" if hop.held else "report.parity.no"),
+        )
+        for hop in found.hops
+    ]
+    return _table(t, "parity", rows)
 
 
 def money(cost: CostEstimate, results: Results) -> str:
@@ -180,18 +212,20 @@ def _arm_row(arm: ArmResult, t: Texts) -> tuple[str, ...]:
 
 
 def _cost_row(cost: CostEstimate, t: Texts, results: Results) -> tuple[str, ...]:
-    prepared = cost.preparation_tokens > 0
     return (
         arm_name(cost.label, t),
-        texts.seconds(cost.preparation_seconds) if prepared else "–",
-        texts.count(cost.preparation_tokens) if prepared else "–",
+        texts.seconds(cost.preparation_seconds) if cost.preparation_seconds else "–",
+        texts.count(cost.preparation_tokens) if cost.preparation_tokens else "–",
         texts.count(cost.prompt_tokens),
         texts.count(cost.cached_tokens),
         texts.count(cost.new_tokens),
         texts.seconds(cost.seconds_per_answer),
         texts.size(cost.peak_memory) if cost.peak_memory else "–",
         money(cost, results),
-        "–" if cost.break_even is None else t("report.questions", questions=texts.about(cost.break_even)),
+        *(
+            "–" if questions is None else t("report.questions", questions=texts.about(questions))
+            for questions in (cost.break_even, cost.break_even_rag)
+        ),
     )
 
 
