@@ -42,8 +42,12 @@ def figures(study: Stored) -> dict[str, Any]:
         for count, own in ((count, of(trials, unknown=count)) for count in UNKNOWN)
     ]  # fmt: skip
     line = regression(trials)
+    curve = [_row(mixed, epoch) for epoch in ASKED_AFTER]
     return {
-        "curve": [_row(mixed, epoch) for epoch in ASKED_AFTER], "ends": ends, "line": line,
+        "curve": curve, "dip": min(curve, key=lambda row: row["retention"].value), "few": ROWS - UNKNOWN[-2],
+        "jump": estimates.difference(*([t.end["retention"] for t in of(trials, unknown=count)]
+                                       for count in (UNKNOWN[-1], UNKNOWN[-2]))),
+        "ends": ends, "line": line,
         "early": EARLY, "known": share(known), "unknown": share(unknown),
         "ahead": estimates.unpaired(known, unknown),
         "lost": estimates.difference(*([t.end["retention"] for t in of(trials, unknown=count)]
