@@ -10,7 +10,7 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from kurabe.recipes import Recipe
 from kurabe.schema import Answer, AnswerKey, Message, ModelInfo, Question, Request, Sample, Step
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
-from studies.results import Counts, End, Probes, Run, Session, State, Trial, Writer
+from studies.results import Counts, End, Probes, Run, Session, State, Tally, Trial, Writer
 
 TRIED_STEPS = 3  # for the forecast, of one trial alone; one more warms up and is not counted
 LAST_STEPS = 5  # their losses are averaged
@@ -217,16 +217,9 @@ class Bench:
     # --- asking -------------------------------------------------------------------------------------------------------
 
     def _ask(self, arm: str, trial: int, questions: Questions) -> dict[str, list[Answer]]:
-        """Every question under one trial. An answer that did not come is no wrong answer: its trial is not stored."""
+        """Every question under one trial."""
         requests = [self._request(arm, trial, question) for own in questions.values() for question in own]
-        answers = [answer for some in _batches(requests, self._backend) for answer in self._backend.answer(some)]
-        failed = [answer for answer in answers if answer.finish == "error"]
-        if failed:
-            raise StoppedError(
-                f"{len(failed)} of {len(answers)} answers did not come; the trials stored before are kept.",
-                where=failed[0].key.question, why=failed[0].error,
-                fix=f"Close other programs, then: {self._plan.command}",
-            )  # fmt: skip
+        answers = answered(self._backend, requests, self._plan.command)
         left = iter(answers)
         return {probe: list(itertools.islice(left, len(own))) for probe, own in questions.items()}
 
@@ -240,6 +233,18 @@ class Bench:
         return Request(key=key, messages=self._build[arm](question), max_new_tokens=self._limit)
 
 
+def answered(backend: Backend, requests: Sequence[Request], command: str) -> list[Answer]:
+    """The answers, in the order of the requests. One that did not come is no wrong answer: its trial is not stored."""
+    answers = [answer for some in _batches(requests, backend) for answer in backend.answer(some)]
+    failed = [answer for answer in answers if answer.finish == "error"]
+    if failed:
+        raise StoppedError(
+            f"{len(failed)} of {len(answers)} answers did not come; the trials stored before are kept.",
+            where=failed[0].key.question, why=failed[0].error, fix=f"Close other programs, then: {command}",
+        )  # fmt: skip
+    return answers
+
+
 def _batches(items: Sequence[object], backend: Backend) -> Iterator[Sequence]:  # type: ignore[type-arg]
     size = planning.rows_per_batch(backend)
     for start in range(0, len(items), size):
@@ -250,18 +255,20 @@ def _batches(items: Sequence[object], backend: Backend) -> Iterator[Sequence]:  
 
 
 def tally(questions: Questions, answers: Mapping[str, Sequence[Answer]]) -> Probes:
-    """Right and wrong values of each example, by probe; of a question that accepts strings, one value."""
-    found: Probes = {}
-    for probe, own in questions.items():
-        counts: dict[str, Counts] = {}
-        for question, answer in zip(own, answers[probe], strict=True):
-            right, wrong, items = _counted(answer, question)
-            before = counts.get(question.example, Counts(right=0, wrong=0, items=0))
-            counts[question.example] = Counts(
-                right=before.right + right, wrong=before.wrong + wrong, items=before.items + items
-            )
-        found[probe] = counts
-    return found
+    """Right and wrong values of each example, by probe."""
+    return {probe: count(zip(own, answers[probe], strict=True)) for probe, own in questions.items()}
+
+
+def count(pairs: Iterable[tuple[Question, Answer]]) -> Tally:
+    """Right and wrong values of each example; of a question that accepts strings, one value."""
+    counts: Tally = {}
+    for question, answer in pairs:
+        right, wrong, items = _counted(answer, question)
+        before = counts.get(question.example, Counts(right=0, wrong=0, items=0))
+        counts[question.example] = Counts(
+            right=before.right + right, wrong=before.wrong + wrong, items=before.items + items
+        )
+    return counts
 
 
 def _counted(answer: Answer, question: Question) -> tuple[int, int, int]:
