@@ -40,7 +40,6 @@ TWINS = [
     (DOCS / "guide.md", DOCS / "guide.ja.md"),
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
-    (ROOT / "workshop" / "README.en.md", ROOT / "workshop" / "README.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
     (DOCS / "audit.md", DOCS / "audit.ja.md"),
 ]

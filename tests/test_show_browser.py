@@ -120,7 +120,7 @@ def recorded(serve: Callable[[Stage], Served], tmp_path: Path) -> Served:
     return served
 
 
-def until(condition: Callable[[], bool], seconds: float = 300) -> None:
+def until(condition: Callable[[], bool], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -284,6 +284,7 @@ def ships_and_leaves_nothing(served: Served, room: Any) -> None:
     show.act("goto", "ship")
     show.act("ship")
     until(lambda: show.jobs["ship"].state != "running")
+    show.tick()
     served.follow(room)
     written = sorted((show.live / "export").glob("*.gguf"))
     assert len(written) == 3
@@ -295,5 +296,6 @@ def ships_and_leaves_nothing(served: Served, room: Any) -> None:
         assert room.locator(".notyet").count() == 0, step
     show.act("clean")
     until(lambda: show.jobs["clean"].state != "running")
+    show.tick()
     served.follow(room)
-    assert not show.live.exists()
+    assert not show.live.exists() and room.locator(".now.right").count() == 1

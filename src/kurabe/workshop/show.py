@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kurabe.errors import SettingsError, UserError
-from kurabe.runs import EVENTS, RunFolder
+from kurabe.runs import EVENTS, EXPORT, RunFolder
 from kurabe.schema import Parity, Results, RunInfo
 from kurabe.workshop.jobs import Answering, Job
 from kurabe.workshop.session import Session
@@ -225,6 +225,8 @@ class Show:
     def tick(self) -> None:
         """Look whether a process ended or the run went on; a change counts the version up."""
         states: dict[str, str] = {name: job.state for name, job in self.jobs.items()}
+        if "ship" in self.jobs:
+            states["files"] = " ".join(sorted(path.name for path in (self.run / EXPORT).glob("*.gguf")))
         if states != self._states:
             self._states = states
             self.session.changed()
