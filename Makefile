@@ -11,7 +11,7 @@ PACKAGE := $(VENV)/.package-installed
 DEV     := $(VENV)/.dev-installed
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all check tiny-model bench
+.PHONY: demo test test-all check tiny-model bench studies
 
 demo: $(PACKAGE)
 	$(BIN)/kurabe demo
@@ -34,6 +34,9 @@ tiny-model: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python benchmarks/run_all.py
+
+studies: $(DEV)
+	$(BIN)/python -m studies --afresh
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

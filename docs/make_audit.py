@@ -47,7 +47,7 @@ COSTS = {
     "en": """
 ## What they cost
 
-Written by `python -m studies.origin_ablation --costs` into the package, from the trials of the
+Written by `python -m studies.origin_ablation.costs` into the package, from the trials of the
 [study of a tutorial's recipe](origin-ablation.md). All of it was measured on kurabe's stand-in model; a finding that is not
 listed has no measured cost, which does not mean that it is harmless.
 
@@ -57,7 +57,7 @@ listed has no measured cost, which does not mean that it is harmless.
     "ja": """
 ## 代償
 
-`python -m studies.origin_ablation --costs` が、[チュートリアルのレシピの調査](origin-ablation.ja.md)の試行からパッケージに書き込みます。
+`python -m studies.origin_ablation.costs` が、[チュートリアルのレシピの調査](origin-ablation.ja.md)の試行からパッケージに書き込みます。
 すべてkurabeの代役モデルでの測定です。一覧にない発見は代償を測っていないだけで、無害という意味ではありません。
 
 | id | 代償 |

@@ -27,9 +27,10 @@ from kurabe.settings import RunSettings
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from studies.bench import rows_seen  # noqa: E402
+from studies.chart import Bar, chart  # noqa: E402
 from studies.origin_ablation import __main__, cells, costs, effects, measure, page, results  # noqa: E402
 from studies.origin_ablation.cells import FAULTS, GRID, MENDED, ORIGIN, RATES, RUNS, SEEDS, Cell, Run  # noqa: E402
-from studies.origin_ablation.chart import Bar, chart  # noqa: E402
 from studies.origin_ablation.results import Counts, End, Session, Study, Trial  # noqa: E402
 
 WIDTH = FAKE_INFO.hidden
@@ -110,7 +111,7 @@ def test_rows_seen(steps: int, wordings: int, rows: int, backend: FakeBackend) -
     bench = measure.prepare(backend)
     cell = MENDED.model_copy(update={"steps": steps, "wordings": wordings, "loss": "everywhere"})
     trial = cells.trial_plan(Run(cell, 0), 1, bench.material, WIDTH)
-    assert cells.rows_seen(trial.plan) == rows
+    assert rows_seen(trial.plan) == rows
     assert sum(step.positions for step in backend.train([trial])) == rows * 512
 
 
@@ -235,7 +236,7 @@ def synthetic(learned: Learned, said: str = "It is $6.99.") -> Study:
         plan = cells.plan(run.cell, 10 * run.cell.wordings, 10, WIDTH)
         return Trial(
             cell=run.cell, seed=run.seed, samples=plan.samples, rate=plan.rate, full_steps=cells.full_steps(plan),
-            rows=cells.rows_seen(plan), positions=1000, first_loss=4.0, last_loss=0.01, not_finite=0,
+            rows=rows_seen(plan), positions=1000, first_loss=4.0, last_loss=0.01, not_finite=0,
             train_seconds=1.0, answer_seconds=0.5, answers={"held_out": tally, "trained": tally}, said=said,
         )  # fmt: skip
 
@@ -369,7 +370,7 @@ def test_the_pages_are_those_of_the_stored_results() -> None:
 
 
 def test_the_costs_in_the_package_are_those_of_the_stored_trials() -> None:
-    """After a new measurement: python -m studies.origin_ablation --costs"""
+    """After a new measurement: python -m studies.origin_ablation.costs"""
     assert costs.FILE.read_text(encoding="utf-8") == costs.text(results.read(results.FILE))
 
 

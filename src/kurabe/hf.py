@@ -47,7 +47,7 @@ class HFBackend:
         self.info = ModelInfo(
             name=name, path=str(weights.path), sha256=weights.sha256, stand_in=stand_in, family=weights.family,
             parameters=parameters, hidden=config.hidden_size, layers=config.num_hidden_layers,
-            context=config.max_position_embeddings, vocabulary=config.vocab_size, dtype="float32", device=device,
+            context=hub.context(weights.config), vocabulary=config.vocab_size, dtype="float32", device=device,
             threads=torch.get_num_threads(),
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from kurabe.cost import break_even
 from kurabe.evidence import MIN_EXAMPLES, Evidence
 from kurabe.reasons import PROBES, burdens, change, estimate, lost, more, pair, reason, recalls, retained, versus
+from kurabe.recipes import RECIPES
 from kurabe.schema import Choice, Difference, Finding, Measure, Reason, Verdict
 
 MAX_UNSCORED = 0.05  # share of an arm's answers that may have failed to come
@@ -268,7 +269,7 @@ def _too_dear(e: Evidence, gains: Iterable[Difference]) -> Verdict | None:
         return None
     forgets = reason("forgets", limit=KEPT_HALF, **estimate(general.kept))
     why = [forgets, *recalls(e, _standing(e), "lora"), *map(versus, gains), *retained(e, ["reading"])]
-    return _verdict(e, "cannot-tell", why, [change("forgets")])
+    return _verdict(e, "cannot-tell", why)
 
 
 def _harmed(e: Evidence) -> bool:
@@ -329,9 +330,15 @@ def _cannot_tell(e: Evidence, why: Reason, changed_by: str) -> Verdict:
 def _verdict(
     e: Evidence, choice: Choice, reasons: Iterable[Reason], changes: Iterable[Reason] = (), add: int | None = None
 ) -> Verdict:
-    """The record. What was measured in the user's stead, a model or wordings, is the first that could change it."""
+    """The record. What was measured in the user's stead, a model or wordings, is the first that could change it; what
+    tuning was shown to cost is the last, where the recipe mixed nothing in."""
     own = {"own_model": e.stand_in, "own_wordings": e.generated}
-    would_change = (*(change(key) for key, lacking in own.items() if lacking), *changes)
+    recipe = RECIPES.get(e.recipe)
+    mixed = recipe is not None and recipe.retention_mix > 0
+    would_change = (
+        *(change(key) for key, lacking in own.items() if lacking), *changes,
+        *([change("forgets")] if _harmed(e) and not mixed else []),
+    )  # fmt: skip
     return Verdict(
         choice=choice, stand_in=e.stand_in, generated=e.generated, reasons=tuple(reasons), would_change=would_change,
         add_examples=add,

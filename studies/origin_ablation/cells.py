@@ -113,9 +113,3 @@ def trial_plan(run: Run, trial: int, material: arms.Material, hidden: int) -> Tr
 def full_steps(own: Plan) -> float:
     """The sum of the rates, in steps at the rate that the schedule aims at."""
     return sum(own.rates) / own.rate
-
-
-def rows_seen(own: Plan) -> int:
-    """Training rows of all steps; the last step of an epoch may have fewer than the others."""
-    epochs, rest = divmod(own.steps, own.steps_per_epoch)
-    return epochs * own.samples + min(own.samples, rest * own.recipe.batch * own.recipe.accumulation)

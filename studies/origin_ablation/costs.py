@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from kurabe.recipes import RECIPES
 from kurabe.schema import FaultCost
-from studies.origin_ablation import effects
+from studies.origin_ablation import effects, results
 from studies.origin_ablation.cells import FAULTS, MENDED, Cell, with_fault
 from studies.origin_ablation.page import NAMES
 from studies.origin_ablation.results import COMMAND, HERE, Study, Trial
@@ -73,9 +73,13 @@ def _with(fault: Fault) -> Cell:
 def text(study: Study) -> str:
     """The whole file. The same results give the same bytes."""
     found = {key: cost.model_dump(mode="json") for key, cost in costs(study).items()}
-    return json.dumps({"made_by": f"{COMMAND} --costs", "costs": found}, indent=2) + "\n"
+    return json.dumps({"made_by": f"{COMMAND}.costs", "costs": found}, indent=2) + "\n"
 
 
 def write(study: Study, path: Path = FILE) -> Path:
     path.write_text(text(study), encoding="utf-8")
     return path
+
+
+if __name__ == "__main__":
+    print(write(results.read(results.FILE)))

@@ -16,22 +16,20 @@ from typing import NamedTuple
 
 import psutil
 
-from kurabe import arms, backends, intake, planning, provenance, scoring
-from kurabe.errors import StoppedError
+from kurabe import arms, backends, intake, planning, provenance
 from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Answer, AnswerKey, Question, Request, Step
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
+from studies.bench import Say, answered, count, rows_seen
 from studies.origin_ablation import cells
 from studies.origin_ablation.cells import RUNS, Run
-from studies.origin_ablation.results import COMMAND, Counts, End, Probes, Session, Trial, Writer
+from studies.origin_ablation.results import COMMAND, End, Probes, Session, Trial, Writer
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "support-en.jsonl"
 REFERENCES = ("base", "ceiling")  # without training: the bare question, and with the one right row in the prompt
 TRIED_STEPS = 3  # for the forecast, of one trial alone; one more warms up and is not counted
 LAST_STEPS = 5  # their losses are averaged
-
-Say = Callable[[str], None]
 
 
 class Bench(NamedTuple):
@@ -60,23 +58,23 @@ def run(path: Path, settings: RunSettings, say: Say, runs: Sequence[Run] = RUNS)
     bench = prepare(backends.load(settings))
     with Writer(path, bench.backend.info, bench.data_sha256) as writer:
         left = groups(writer.study.left(runs))
-        count = sum(map(len, left))
-        say(f"{len(runs)} trials, {len(runs) - count} of them stored in {path}")
-        if not count:
+        waiting = sum(map(len, left))
+        say(f"{len(runs)} trials, {len(runs) - waiting} of them stored in {path}")
+        if not waiting:
             say(f"Nothing is left to do. The page: {COMMAND} --page")
             return
         session = begin(bench, left)
         writer.append(session)
-        say(f"{count} trials on {session.provenance.processor}, {session.model.threads} threads: "
+        say(f"{waiting} trials on {session.provenance.processor}, {session.model.threads} threads: "
             f"about {said_seconds(session.predicted_seconds)}")  # fmt: skip
         began = time.monotonic()
         trials = (trial for group in left for trial in measure(bench, group))
         for done, trial in enumerate(trials, start=1):
             writer.append(trial)
-            say(f"{done:>3}/{count}  {said_seconds(time.monotonic() - began):>12}  {_told(trial)}")
+            say(f"{done:>3}/{waiting}  {said_seconds(time.monotonic() - began):>12}  {_told(trial)}")
         lasted = time.time() - psutil.Process().create_time()
         load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
-        writer.append(End(trials=count, seconds=lasted, load=load))
+        writer.append(End(trials=waiting, seconds=lasted, load=load))
         say(f"{said_seconds(lasted)} since the start of the process. The page: {COMMAND} --page")
 
 
@@ -101,7 +99,7 @@ def begin(bench: Bench, left: Sequence[Sequence[Run]]) -> Session:
     predicted = 0.0
     for group in left:
         plans = _plans(bench, group)
-        rows = sum(cells.rows_seen(plan.plan) for plan in plans)
+        rows = sum(rows_seen(plan.plan) for plan in plans)
         # A trained model's answers are about as long as those with the right row in the prompt.
         predicted += rows * seconds_per_row(bench, plans[0]) + len(plans) * slowest
     info = bench.backend.info
@@ -117,7 +115,7 @@ def seconds_per_row(bench: Bench, trial: TrialPlan) -> float:
     """From the first steps of a trial."""
     first, short = (trial.plan.model_copy(update={"rates": trial.plan.rates[:n]}) for n in (1, TRIED_STEPS + 1))
     tried = [step.seconds for step in bench.backend.train([trial._replace(plan=short)]) if step.step > 1]
-    return sum(tried) / (cells.rows_seen(short) - cells.rows_seen(first))
+    return sum(tried) / (rows_seen(short) - rows_seen(first))
 
 
 # --- one group -------------------------------------------------------------------------------------------------------
@@ -145,7 +143,7 @@ def _trial(bench: Bench, one: Run, plan: TrialPlan, steps: Sequence[Step], answe
     finite = [loss for loss in losses[-LAST_STEPS:] if loss is not None]
     return Trial(
         cell=one.cell, seed=one.seed, samples=len(plan.samples), rate=plan.plan.rate,
-        full_steps=cells.full_steps(plan.plan), rows=cells.rows_seen(plan.plan),
+        full_steps=cells.full_steps(plan.plan), rows=rows_seen(plan.plan),
         positions=sum(step.positions for step in steps),
         first_loss=losses[0], last_loss=statistics.fmean(finite) if finite else None,
         not_finite=losses.count(None), train_seconds=sum(step.seconds for step in steps),
@@ -154,42 +152,21 @@ def _trial(bench: Bench, one: Run, plan: TrialPlan, steps: Sequence[Step], answe
 
 
 def ask(bench: Bench, arm: str, trial: int) -> list[Answer]:
-    """Every question under one trial. An answer that did not come is no wrong answer: its trial is not stored."""
+    """Every question under one trial."""
     keys = [
         AnswerKey(model=bench.backend.info.name, trial=trial, arm=arm, hop=planning.LIVE, probe=q.probe, question=q.id)
         for q in bench.questions
     ]
-    answers = [answer for batch in _batches(keys, bench) for answer in bench.backend.answer(batch)]
-    failed = [answer for answer in answers if answer.finish == "error"]
-    if failed:
-        raise StoppedError(
-            f"{len(failed)} of {len(answers)} answers did not come; the trials stored before are kept.",
-            where=failed[0].key.question, why=failed[0].error, fix=f"Close other programs, then: {COMMAND}",
-        )  # fmt: skip
-    return answers
-
-
-def _batches(keys: Sequence[AnswerKey], bench: Bench) -> Iterator[list[Request]]:
-    rows = planning.rows_per_batch(bench.backend)
-    for start in range(0, len(keys), rows):
-        yield [bench.make(key) for key in keys[start : start + rows]]
+    return answered(bench.backend, [bench.make(key) for key in keys], COMMAND)
 
 
 def tally(bench: Bench, answers: Sequence[Answer]) -> Probes:
     """Right and wrong values of each example, by probe."""
-    asked = {question.id: question for question in bench.questions}
-    found: Probes = {}
-    for answer in answers:
-        question = asked[answer.key.question]
-        status = [outcome.status for outcome in scoring.score(answer, question).outcomes]
-        own = found.setdefault(question.probe, {})
-        before = own.get(question.example, Counts(right=0, wrong=0, items=0))
-        own[question.example] = Counts(
-            right=before.right + status.count("right"),
-            wrong=before.wrong + status.count("wrong"),
-            items=before.items + len(status),
-        )
-    return found
+    pairs = list(zip(bench.questions, answers, strict=True))
+    return {
+        probe: count((question, answer) for question, answer in pairs if question.probe == probe)
+        for probe in dict.fromkeys(question.probe for question in bench.questions)
+    }
 
 
 def _told(trial: Trial) -> str:

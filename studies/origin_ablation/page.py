@@ -12,13 +12,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from kurabe import intake, texts
+from kurabe import intake
 from kurabe.report.markdown import inert
 from kurabe.schema import Estimate
 from kurabe.settings import RunSettings
+from studies import pages
+from studies.chart import Bar, chart
 from studies.origin_ablation import cells, effects
 from studies.origin_ablation.cells import FAULTS, GRID, MENDED, ORIGIN, RATES, SEEDS, Cell
-from studies.origin_ablation.chart import Bar, chart
 from studies.origin_ablation.measure import DATA
 from studies.origin_ablation.results import COMMAND, HERE, Study, Trial
 
@@ -124,39 +125,14 @@ def _seconds(trials: Sequence[Trial]) -> dict[str, float]:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def share(estimate: Estimate) -> str:
-    """ "45 % (30–60 %)"."""
-    span = texts.interval(estimate.low, estimate.high)
-    return texts.percent(estimate.value) + (f" ({span})" if span else "")
-
-
 def cost(found: effects.Difference | None) -> str:
     """ "+45 [+30, +55]", in points."""
-    if found is None:
-        return "–"
-    low, high = found.estimate.low, found.estimate.high
-    span = "" if low is None or high is None else f" [{points(low)}, {points(high)}]"
-    return points(found.estimate.value) + span
-
-
-def points(value: float | None) -> str:
-    """A difference in points; what rounds to nothing has no minus before it."""
-    return texts.points(None if value is None else round(value, 2) + 0.0)
+    return pages.cost(None if found is None else found.estimate)
 
 
 def seeds_of_share(values: Sequence[float]) -> str:
     """The single seeds: "44, 47, 45 %"."""
     return ", ".join(f"{value * 100:.0f}" for value in values) + " %"
-
-
-def seeds_of_cost(values: Sequence[float]) -> str:
-    """The single seeds: "+44, +47, +45"."""
-    return ", ".join(map(points, values))
-
-
-def loss(value: float | None) -> str:
-    """Two digits behind the point, more where nothing else would be left."""
-    return "–" if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
 
 
 @cache
@@ -165,8 +141,5 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE, encoding="utf-8"), undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # Markdown; `inert` does it
     )  # fmt: skip
-    environment.filters.update(
-        share=share, cost=cost, points=points, seeds_of_share=seeds_of_share, seeds_of_cost=seeds_of_cost, loss=loss,
-        percent=texts.percent, seconds=texts.seconds, rate=texts.rate, size=texts.size, count=texts.count,
-    )  # fmt: skip
+    environment.filters.update(pages.FILTERS | {"cost": cost, "seeds_of_share": seeds_of_share})
     return environment

@@ -1,6 +1,6 @@
 """What a fault costs, where it was measured: `data/audit-costs.json`.
 
-The file is written by `python -m studies.origin_ablation --costs`.
+The file is written by `python -m studies.origin_ablation.costs`.
 Knows no configuration. All of it was measured on the stand-in model and says so; a fault without a figure has no cost
 here, which does not mean that it is harmless.
 """

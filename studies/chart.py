@@ -14,11 +14,11 @@ WIDTH = 50  # characters from 0 to 100 %
 
 
 class Bar(NamedTuple):
-    """One line: its labels, recall on held-out wordings with its interval, recall on trained wordings."""
+    """One line: its labels, recall on held-out wordings with its interval, and, if it is drawn, on trained wordings."""
 
     labels: tuple[str, ...]
     held_out: Estimate
-    trained: Estimate
+    trained: Estimate | None = None
 
 
 def chart(head: Sequence[str], bars: Sequence[Bar]) -> str:
@@ -40,9 +40,11 @@ def _drawn(bar: Bar) -> str:
     if low is not None and high is not None:
         for place in range(_place(low), _place(high) + 1):
             line[place] = "-"
-    held_out, trained = _place(bar.held_out.value or 0.0), _place(bar.trained.value or 0.0)
-    line[trained] = "x"
-    line[held_out] = "*" if held_out == trained else "o"
+    held_out = _place(bar.held_out.value or 0.0)
+    line[held_out] = "o"
+    if bar.trained is not None:
+        trained = _place(bar.trained.value or 0.0)
+        line[trained] = "*" if held_out == trained else "x"
     return "".join(line)
 
 

@@ -1,0 +1,50 @@
+"""`python -m studies`: every study one after the other, what is not stored of it yet, and then its page.
+
+Knows no study: each is a folder with a command of its own, which takes `--page`. With `--afresh` stored results are set
+aside first, so that everything is measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from kurabe.texts import seconds
+
+HERE = Path(__file__).resolve().parent
+
+
+def names() -> list[str]:
+    """The studies: folders with a command."""
+    return sorted(path.parent.name for path in HERE.glob("*/__main__.py"))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code of the first study that fails; those after it are not begun."""
+    parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
+    parser.add_argument("--afresh", action="store_true", help="set stored results aside and measure everything again")
+    options = parser.parse_args(arguments)
+    if options.afresh:
+        for name in names():
+            set_aside(HERE / name / "results.jsonl")
+    for name in names():
+        began = time.monotonic()
+        for words in ([], ["--page"]):
+            code = subprocess.run([sys.executable, "-m", f"studies.{name}", *words], check=False).returncode
+            if code:
+                return code
+        print(f"{name}: {seconds(time.monotonic() - began)}", flush=True)
+    return 0
+
+
+def set_aside(path: Path) -> None:
+    """Keep a results file under another name; the one before it is replaced."""
+    if path.exists():
+        path.replace(path.with_suffix(".before"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""How many arbitrary facts does an adapter hold, by its rank?"""

@@ -1,0 +1,1 @@
+"""After how many epochs is a fact recalled for the first time, and do likely ones come first?"""
