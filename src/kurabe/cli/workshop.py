@@ -105,6 +105,7 @@ def bind(port: int | None) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOCAL, number))
+            listener.listen()  # from here on the port is taken: two that are only bound could share it
             return listener
         except OSError as error:
             listener.close()
