@@ -24,6 +24,8 @@ RECIPE_NAMES = ("fair", "distil", "fair+retention", "distil+retention", "fair+un
 AXES: tuple[Axis, ...] = get_args(Axis)
 ENVIRONMENT_PREFIX = "KURABE_"
 _NO_SETTINGS = ("KURABE_LANG",)  # variables of the screen, read by `texts`
+# What text that is no YAML raises: the latter are of odd numbers, dates, tags and nesting, inside the parser.
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, OverflowError, RecursionError, TypeError, AttributeError)
 _EXAMPLE = "Write one setting per line, as `retention: 20`; docs/commands.md lists them."
 
 
@@ -184,7 +186,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
             why=error.strerror or str(error),
             fix="Check the path.",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except YAML_ERRORS as error:
         raise SettingsError(
             "The settings file is not YAML.", where=str(path), why=" ".join(str(error).split()), fix=_EXAMPLE
         ) from None
