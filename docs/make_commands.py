@@ -44,7 +44,7 @@ setting: it is the language of the screen).
 """
 RECIPES_ARE = """\
 The rate is carried from the width it was found for to the model's: rate x (width / hidden) ^ 0.781; that of `origin` to
-narrower models only. On models below 100M parameters `fair` takes rank 8 and alpha 16. Sources:
+narrower models only. On models below 100M parameters all but `origin` take rank 8 and alpha 16. Sources:
 [science.md](science.md).
 """
 

@@ -1,6 +1,6 @@
 """Writes docs/images from a finished run, in both languages: `python docs/make_images.py RUN`. Needs chromium.
 
-Knows no result: the pictures show the report and the screen as the program draws them from that run.
+Knows no result: the pictures show the report, the screen and the show as the program draws them from that run.
 """
 
 from __future__ import annotations
@@ -9,18 +9,26 @@ import io
 import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from kurabe.analysis import load_run
+from kurabe.cli.demo import packaged
 from kurabe.cli.screen import Screen
 from kurabe.cli.summary import show_results
+from kurabe.cli.workshop import bind
 from kurabe.report import render
 from kurabe.schema import Results
 from kurabe.texts import LANGUAGES, Texts
+from kurabe.workshop import script
+from kurabe.workshop.server import application, new_token
+from kurabe.workshop.session import Session
+from kurabe.workshop.show import Show, Stage
 
 IMAGES = Path(__file__).with_name("images")
 COLUMNS = 100
@@ -51,7 +59,7 @@ def terminal(results: Results, language: str) -> str:
 
 
 def main(run: str) -> None:
-    """Two pictures per language."""
+    """Three pictures per language."""
     from playwright.sync_api import sync_playwright
 
     IMAGES.mkdir(exist_ok=True)
@@ -64,7 +72,33 @@ def main(run: str) -> None:
                 path = Path(folder) / f"{name}-{language}.html"
                 path.write_text(text, encoding="utf-8")
                 shot(browser, path, IMAGES / f"{name}-{language}.png", whole=name == "terminal")
+            show(browser, Path(run), language)
         browser.close()
+
+
+def show(browser: Any, run: Path, language: str) -> None:
+    """The room's page of the show: the comparison of one question, from this run as a recording."""
+    served = Show(
+        Session({language: script.load(language)}, language), Stage(packaged("en"), "tiny", "", run.parent, "none", run)
+    )
+    for action in ("tempo", "tempo"):
+        served.act(action)
+    served.act("goto", "compare")
+    listener, token = bind(None), new_token()
+    port = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(application(served, token, port), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    view = browser.new_page(viewport={"width": 1280, "height": 720})
+    view.goto(f"http://127.0.0.1:{port}/audience?token={token}")
+    view.locator(".answers").wait_for()
+    image = IMAGES / f"show-{language}.png"
+    view.screenshot(path=str(image))
+    view.close()
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    sys.stdout.write(f"{image} {image.stat().st_size:,} bytes\n")
 
 
 def shot(browser: Any, page: Path, image: Path, *, whole: bool) -> None:

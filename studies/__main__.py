@@ -26,15 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code of the first study that fails; those after it are not begun."""
     parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
     parser.add_argument("--afresh", action="store_true", help="set stored results aside and measure everything again")
-    parser.add_argument("--threads", type=int, help="threads of each study; none: all cores")
     options = parser.parse_args(arguments)
-    threads = ["--threads", str(options.threads)] if options.threads else []
     if options.afresh:
         for name in names():
             set_aside(HERE / name / "results.jsonl")
     for name in names():
         began = time.monotonic()
-        for words in (threads, ["--page"]):
+        for words in ([], ["--page"]):
             code = subprocess.run([sys.executable, "-m", f"studies.{name}", *words], check=False).returncode
             if code:
                 return code

@@ -42,12 +42,11 @@ def write_tokenizer(folder: Path, vocabulary: int = 600, template: str = ZEPHYR)
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
 
 
-def write_model(folder: Path, *, seed: int = 0, **changes: object) -> None:
-    """A random Llama, small enough for a test and wild enough that greedy answers differ from prompt to prompt."""
+def write_model(folder: Path, *, family: str = "llama", seed: int = 0, **changes: object) -> None:
+    """A random model, small enough for a test and wild enough that greedy answers differ from prompt to prompt."""
     import torch
     from tokenizers import Tokenizer
-    from transformers import LlamaConfig
-    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     shape: dict[str, object] = {
         "vocab_size": Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size(),
@@ -57,7 +56,10 @@ def write_model(folder: Path, *, seed: int = 0, **changes: object) -> None:
     }  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(LlamaConfig(**(shape | changes)))
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **(shape | changes)))
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):  # they start at zero, where nobody would miss them
+                parameter.data.normal_(0, 0.25)
     model.save_pretrained(folder)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurabe.audit import RowTokens, audit, token_stats
+from kurabe.auditing.plan import RowTokens, audit_plan, token_stats
 from kurabe.recipes import RECIPES, plan
 from kurabe.schema import Finding
 from kurabe.texts import LANGUAGES, Texts, catalogue
@@ -20,7 +20,7 @@ SHOW = [RowTokens(58, 132)] * 10
 
 def findings(recipe=ORIGIN, rows=SHOW, wordings=(1,) * 10, hidden=2048, context=4096) -> dict[str, Finding]:  # type: ignore[no-untyped-def]
     planned = plan(recipe, len(rows), len(wordings), hidden)
-    found = audit(planned, wordings, token_stats(rows, recipe), hidden=hidden, context=context)
+    found = audit_plan(planned, wordings, token_stats(rows, recipe), hidden=hidden, context=context)
     return {finding.id: finding for finding in found}
 
 
@@ -108,3 +108,22 @@ def test_every_finding_has_its_two_sentences(language: str) -> None:
             sentence = texts[f"audit.{finding.id}.{part}"]
             assert Texts(language)(f"audit.{finding.id}.{part}", **finding.values)
             assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name} <= finding.values.keys()
+
+
+def test_a_flaw_says_which_setting_mends_it_and_mends_it() -> None:
+    """The recipe with every repaired setting has none of the flaws that a setting can mend."""
+    found = findings()
+    repaired = {name: value for finding in found.values() for name, value in finding.repaired.items()}
+    assert repaired == {"warmup_steps": None, "min_steps": 150, "loss_on": "answer", "wordings": None, "exposures": 100}
+    mended = findings(ORIGIN.model_copy(update=repaired | {"pad_to": None}), wordings=(10,) * 10)
+    assert mended == {}
+
+
+def test_costs_stand_on_the_faults_that_were_measured_and_on_no_others() -> None:
+    found = findings()
+    assert {key for key, finding in found.items() if finding.cost} == {
+        "warmup-exceeds-steps", "too-few-steps", "loss-on-padding", "loss-on-prompt", "one-wording",
+    }  # fmt: skip
+    assert found["loss-on-padding"].cost == found["loss-on-prompt"].cost, "measured together"
+    packed = findings(FAIR.model_copy(update={"loss_on": "everything"}), [RowTokens(20, 25)] * 100, (10,) * 10)
+    assert packed["loss-on-prompt"].cost is None, "never measured without padding"

@@ -43,7 +43,7 @@ def total(seconds: dict[str, Any]) -> float:
     ("over", "minutes", "delay", "cut"),
     [
         ((), 10, 0.2, []),
-        ((), 1, 0.2, ["cut-retention", "cut-exposures"]),
+        ((), 1, 0.15, ["cut-retention", "cut-exposures"]),
         (("rank",), 4, 0.1, ["cut-seeds"]),
         (("wordings", "epochs"), 2, 0.1, ["cut-seeds", "cut-retention", "cut-exposures"]),
     ],

@@ -216,3 +216,28 @@ def test_the_real_tokenizer_keeps_the_prefix() -> None:
         assert prompt.count(1) == 1
         assert row.ids[-1] == 2
     assert c.joined == 0
+
+
+# --- which tokens write a value --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["It costs $6.99 today.", "  It costs $6.99 today.", "送料は￥500、🙂 $6.99です。"])
+def test_the_tokens_of_a_value_are_those_that_write_it(tiny_folder: Path, answer: str) -> None:
+    own = chat.load(tiny_folder)
+    row = own.sample(ask("What?", answer))
+    ids = row.ids[row.labels.count(IGNORE) :]
+    start = answer.index("$6.99")
+    marked = own.covering(ids, answer, [(start, start + 5)])
+    assert "$6.99" in own.text([ids[k] for k in sorted(marked)])
+    assert sorted(marked) == list(range(min(marked), max(marked) + 1)) and len(ids) - 1 not in marked
+    before = set().union(*(own.covering(ids, answer, [(k, k + 1)]) for k in range(start)))
+    assert own.covering(ids, answer, []) == set()
+    assert before >= set(range(min(marked)))  # every token writes something, also a part of a character
+    assert own.covering(ids, answer, [(0, len(answer))]) == set(range(len(ids) - 1))  # all but the end token
+
+
+def test_where_the_tokens_write_another_text_all_of_them_count(tiny_folder: Path) -> None:
+    own = chat.load(tiny_folder)
+    row = own.sample(ask("What?", "Something else."))
+    ids = row.ids[row.labels.count(IGNORE) :]
+    assert own.covering(ids, "It costs $6.99.", [(9, 14)]) == set(range(len(ids)))

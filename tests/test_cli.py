@@ -25,6 +25,7 @@ from kurabe.fake import FakeBackend, rehearsal
 from kurabe.report import sentences, tables
 from kurabe.runs import RunFolder
 from kurabe.schema import Results
+from kurabe.settings import ARM_NAMES
 from kurabe.texts import LANGUAGES, Texts
 
 SHARES = {"prompt": 1.0, "lora": 0.7, "lora+prompt": 1.0, "ceiling": 1.0}
@@ -479,8 +480,9 @@ def test_a_report_of_an_unfinished_run_says_how_to_finish_it(kurabe: Kurabe, tmp
 
 
 def test_ask_answers_with_every_arm_or_the_named_one(kurabe: Kurabe, finished: Path) -> None:
+    # The ceiling would have to know which row is asked for; lora answers twice, by both recipes.
     ran = kurabe("ask", finished, "How much is it?")
-    assert ran.code == 0 and ran.out.count("I don't have that information.") == 5
+    assert ran.code == 0 and ran.out.count("I don't have that information.") == len(ARM_NAMES)
     assert len({line.index("I don't") for line in ran.out.splitlines()}) == 1  # one column, whatever the arm's name
     assert Texts("en")("verdict.stand_in") in ran.err
     one = json.loads(kurabe("ask", finished, "How much is it?", "--arm", "base", "--json").out)

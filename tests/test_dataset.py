@@ -72,6 +72,13 @@ def test_a_row_becomes_an_example(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_wordings_that_a_row_calls_generated_are_marked_and_its_question_is_not(tmp_path: Path) -> None:
+    texts = {"wordings": ["How much?", "Which price?"], "held_out": ["Price?"]}
+    made = ["What are the costs?", "How much?", "Price?", "One that was corrected?"]
+    (one,) = read_examples(save(tmp_path, row("What are the costs?", "$5.", **texts, generated_wordings=made))).examples
+    assert {w.text for w in one.wordings if w.generated} == {"How much?", "Price?"}
+
+
 def test_the_language_is_that_of_most_rows(tmp_path: Path) -> None:
     japanese = [row(f"商品{i}はいくらですか？", f"{i}00円です。") for i in range(1, 3)]
     assert read_examples(save(tmp_path, *japanese, *rows(1))).language == "ja"

@@ -21,7 +21,9 @@ from kurabe.cli import COMMANDS, main
 from kurabe.export.winner import Winner
 from kurabe.fake import FakeBackend, rehearsal
 from kurabe.runs import RunFolder
+from kurabe.servers import Server
 from kurabe.settings import RunSettings
+from kurabe.workshop.rehearsal import Rehearsal, Timed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -39,6 +41,7 @@ TWINS = [
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
+    (DOCS / "audit.md", DOCS / "audit.ja.md"),
 ]
 
 
@@ -58,8 +61,8 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("kurabe ")]
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_commands", DOCS / "make_commands.py")
+def generator(name: str = "make_commands") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -72,6 +75,12 @@ def scripted(settings: RunSettings) -> FakeBackend:
     return FakeBackend(rehearsal(examples, shares))
 
 
+def speaking(server: Server, key: str) -> contextlib.nullcontext[FakeBackend]:
+    """A server's model, scripted as well."""
+    assert bool(key) is server.url.startswith("https:")
+    return contextlib.nullcontext(FakeBackend(lambda request: f"1. And what about {request.key.question}?"))
+
+
 # --- generated pages -------------------------------------------------------------------------------------------
 
 
@@ -81,6 +90,12 @@ def test_the_help_pages_are_current() -> None:
     if metadata.version("typer") != pinned[1]:
         pytest.skip(f"help is laid out by typer {pinned[1]}; this is {metadata.version('typer')}")
     assert read(DOCS / "commands.md") == generator().page(), "run: python docs/make_commands.py"
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_pages_of_the_audit_are_current(language: str) -> None:
+    made = generator("make_audit")
+    assert read(DOCS / made.NAMES[language]) == made.page(language), "run: python docs/make_audit.py"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -127,6 +142,8 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("LANG", "en_US.UTF-8")
     monkeypatch.setattr(backends, "load", scripted)
+    monkeypatch.setattr("kurabe.remote.RemoteBackend", speaking)
+    monkeypatch.setenv("SHOP_KEY", "a key")
     monkeypatch.setattr("webbrowser.open", lambda url: None)
     monkeypatch.setattr("kurabe.cli.measure.write_report", lambda results, path, language: path)
     monkeypatch.setattr("kurabe.report.page.page", lambda results, t: "<!doctype html>")
@@ -134,6 +151,10 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     shipped = Winner("lora", GOLDEN / "base", GOLDEN / "adapter", "You are kind.", 1)
     monkeypatch.setattr("kurabe.cli.origin.winner", lambda run, arm: shipped)
     monkeypatch.setattr("kurabe.cli.proof.find_spec", lambda name: None)
+    # The show would wait for its presenter, and its rehearsal would train in a process of its own.
+    monkeypatch.setattr("kurabe.cli.workshop._serve", lambda *given: None)
+    rehearsed = Rehearsal((Timed("verdict", 1.0, 0.0),), 20, Path("runs"), ())
+    monkeypatch.setattr("kurabe.workshop.rehearsal.rehearse", lambda show, length, tell: rehearsed)
     allowed = {0, 6, 7} if "--gate" in words else {0, 4} if words[0] == "doctor" else {0}
     with contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as end:
         main(list(words))
@@ -157,6 +178,7 @@ def test_the_library_page_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backends, "load", scripted)
     shutil.copy(ROOT / "examples" / "support-en.jsonl", "support.jsonl")
+    shutil.copy(ROOT / "examples" / "tutorial.py", "tutorial.py")
     code = "\n".join(blocks(read(DOCS / "library.md"), "python"))
     page = tmp_path / "library_page.py"
     page.write_text(code, encoding="utf-8")

@@ -12,11 +12,12 @@ import pytest
 from killed_run import ROWS, SHARES, backend, settings, write_data
 
 import kurabe
-from kurabe import arms, backends, dataset, experiment, planning, stale
+from kurabe import arms, backends, dataset, experiment, lessons, planning, stale
 from kurabe.analysis import load_run
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
 from kurabe.model import Stopped, TrialPlan
+from kurabe.report import sentences
 from kurabe.runs import RunFolder
 from kurabe.schema import Event, Example, Results, Step
 from kurabe.settings import ARM_NAMES
@@ -511,3 +512,50 @@ def test_a_plan_estimates_from_what_it_tried(tmp_path: Path) -> None:
     assert plan.seconds["train"] == pytest.approx(plan.steps * 0.002, rel=0.2)
     answer = plan.seconds["answer"]
     assert answer is not None and plan.answers * 0.002 <= answer < plan.answers * 0.02
+
+
+# --- what the model says itself before it is trained ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, RunFolder]:
+    return run(tmp_path_factory.mktemp("taught"), recipes=("fair", "distil", "fair+retention", "fair+unknown"))
+
+
+def test_a_teacher_and_mixed_prompts_are_asked_without_an_adapter_before_training(
+    taught: tuple[Results, RunFolder],
+) -> None:
+    batches = [batch for batch in taught[1].plan() if batch.keys[0].probe in lessons.LESSONS]
+    assert {(batch.stage, key.trial) for batch in batches for key in batch.keys} == {("base", 0)}
+    asked = Counter((key.arm, key.probe) for batch in batches for key in batch.keys)
+    own = taught[0].trials[0].samples
+    assert asked == {("ceiling", "teacher"): own, ("base", "mix"): own}
+    assert [trial.samples for trial in taught[0].trials] == [own, own, 2 * own, own + round(0.15 * own)]
+    assert {trial.examples for trial in taught[0].trials} == {len(ROWS)}
+
+
+def test_what_a_trial_was_told_before_is_part_of_its_preparation(taught: tuple[Results, RunFolder]) -> None:
+    folder, steps = taught[1], Counter[int]()
+    for step in folder.steps():
+        steps[step.trial] += step.positions
+    told = Counter(
+        {2: sum(a.prompt_tokens + a.new_tokens for a in folder.answers() if a.key.probe == "teacher"),
+         3: sum(a.prompt_tokens + a.new_tokens for a in folder.answers() if a.key.probe == "mix")}
+    )  # fmt: skip
+    prepared = {cost.trial: cost.preparation_tokens for cost in taught[0].costs if cost.arm == "lora"}
+    assert prepared == {trial: steps[trial] + told[trial] for trial in (1, 2, 3, 4)}
+    assert told[2] > 0 < told[3]
+
+
+def test_the_share_that_the_teacher_read_right_stands_beside_the_trial(taught: tuple[Results, RunFolder]) -> None:
+    """The scripted model reads everything (its share of `ceiling` is 1)."""
+    (found,) = taught[0].teachers
+    assert (found.trial, found.recipe, found.rows) == (2, "distil", taught[0].trials[1].samples)
+    assert found.read.value == 1 and found.read.n == len(ROWS) and found.read.low is not None and found.read.low < 1
+    for language in LANGUAGES:
+        (said,) = sentences.teachers(taught[0], Texts(language))
+        assert "100" in said and str(found.rows) in said and "distil" in said
+
+
+def test_no_teacher_no_share(whole: tuple[Results, RunFolder]) -> None:
+    assert whole[0].teachers == () and sentences.teachers(whole[0], Texts("en")) == []

@@ -343,3 +343,60 @@ print(json.dumps({"early": early, "late": [m for m in ("peft", "trl", "datasets"
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert json.loads(done.stdout) == {"early": [], "late": []}
+
+
+# --- a teacher -------------------------------------------------------------------------------------------------------
+
+
+def taught(item: str) -> Sample:
+    """The row with a teacher that sees the answer in its prompt; its value is learned as it stands."""
+    text = answer_text(item)
+    system = Message(role="system", content=f"Answer from this: {text}")
+    start = text.index("$")
+    (plain,) = [sample for sample in samples() if sample.example == item]
+    return plain.model_copy(update={"teacher": (system, question(item)), "values": ((start, len(text) - 1),)})
+
+
+def alone(backend: HFBackend, ids: list[int]) -> torch.Tensor:
+    """The logits of one row without adapter, through transformers' own attention."""
+    backend.stack.route([0])
+    backend.engine.decoder.set_attn_implementation("sdpa")
+    try:
+        with torch.inference_mode():
+            scores: torch.Tensor = backend.engine.head(backend.engine.decoder(torch.tensor([ids])).last_hidden_state)[0]
+            return scores
+    finally:
+        backend.engine.decoder.set_attn_implementation(ATTENTION)
+
+
+def test_a_taught_row_holds_the_teachers_shares_wherever_no_value_stands(backend: HFBackend) -> None:
+    """Against transformers itself: one row at a time, no adapter, no packing."""
+    list(backend.train([plan(1, steps=5)]))  # an adapter that must not teach
+    rows = [backend.chat.sample(taught(item).messages) for item in ITEMS]
+    plain = list(rows)
+    work = backend._teach([taught(item) for item in ITEMS], rows)
+    assert work is not None and work.seconds > 0
+    for item, row, before in zip(ITEMS, rows, plain, strict=True):
+        assert (row.ids, row.labels) == (before.ids, before.labels)
+        sample = taught(item)
+        whole = backend.chat.sample([*sample.teacher, sample.messages[-1]])
+        scores = alone(backend, whole.ids)
+        moved = len(whole.ids) - len(row.ids)
+        for at, soft in row.soft.items():
+            top = scores[at + moved - 1].float().topk(hf.LIKELY)
+            assert list(soft.ids) == top.indices.tolist()
+            assert list(soft.shares) == pytest.approx(top.values.softmax(-1).tolist(), abs=1e-4)
+            assert sum(soft.shares) == pytest.approx(1, abs=1e-5)
+        hard = [at for at, label in enumerate(row.labels) if label != IGNORE and at not in row.soft]
+        assert backend.chat.text([row.ids[at] for at in hard]).strip(" .") == f"${ITEMS.index(item) + 3}.99"
+        assert hard[-1] == len(row.ids) - 1  # the end token
+
+
+def test_the_first_step_pays_for_the_teacher(backend: HFBackend) -> None:
+    trial = plan(1, steps=3)
+    plain = list(backend.train([trial]))
+    steps = list(backend.train([trial._replace(samples=tuple(taught(item) for item in ITEMS))]))
+    asked = sum(backend.count([*taught(i).teacher, taught(i).messages[-1]]) - 1 for i in ITEMS)
+    assert [s.positions for s in steps] == [plain[0].positions + asked, *(s.positions for s in plain[1:])]
+    assert [step.supervised for step in steps] == [step.supervised for step in plain]
+    assert steps[0].loss != pytest.approx(plain[0].loss or 0, rel=1e-3)

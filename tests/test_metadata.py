@@ -157,7 +157,7 @@ def test_size_labels_are_those_of_gguf() -> None:
         ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "'yarn'"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_parameters": None}, "'linear'"),
         ({"quantization_config": {"bits": 4}}, "quantised"),
-        ({"use_sliding_window": True}, "sliding window"),
+        ({"model_type": "mistral", "sliding_window": 128}, "sliding window"),
         ({"hidden_size": "256"}, "hidden_size"),
         ({"vocab_size": 0}, "vocab_size"),
     ],

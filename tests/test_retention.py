@@ -7,9 +7,10 @@ import pytest
 from kurabe import retention
 from kurabe.errors import MissingError
 from kurabe.facts import find_facts, same
-from kurabe.retention import general_questions, reading_questions
+from kurabe.retention import general_questions, mixable_questions, reading_questions, unknown_questions
 from kurabe.schema import Answer, AnswerKey, Question
 from kurabe.scoring import is_right
+from kurabe.stance import is_refusal
 
 LANGUAGES = ("en", "ja")
 
@@ -22,7 +23,7 @@ def answered(question: Question, text: str) -> bool | None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_general_questions_are_right_by_their_own_answer_and_by_no_refusal(language: str) -> None:
     questions = general_questions(language, 400)
-    assert len(questions) >= 100
+    assert len(questions) >= 200
     assert (
         len({question.id for question in questions}) == len({question.text for question in questions}) == len(questions)
     )
@@ -33,8 +34,8 @@ def test_general_questions_are_right_by_their_own_answer_and_by_no_refusal(langu
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_fewer_general_questions_are_spread_over_all_of_them(language: str) -> None:
-    everything = [question.id for question in general_questions(language, 10_000)]
+def test_fewer_general_questions_are_spread_over_the_first_file(language: str) -> None:
+    everything = [q.id for q in general_questions(language, 10_000) if q.id.startswith("g-")]
     some = [question.id for question in general_questions(language, 20)]
     assert len(some) == 20 and some == sorted(some, key=everything.index)
     assert everything.index(some[-1]) > 0.8 * len(everything)
@@ -86,3 +87,49 @@ def test_a_language_without_questions_is_missing_and_says_what_helps() -> None:
     with pytest.raises(MissingError) as caught:
         general_questions("xx", 5)
     assert "general-xx.jsonl" in caught.value.where and "retention" in caught.value.fix
+
+
+# --- what may be trained on ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_that_is_measured_is_mixed_into_training(language: str) -> None:
+    measured = [*general_questions(language, 10_000), *reading_questions(language, 400, 0)]
+    mixed = mixable_questions(language, 400, 0)
+    assert not {(q.system, q.text) for q in measured} & {(q.system, q.text) for q in mixed}
+    assert not {q.id for q in measured} & {q.id for q in mixed} and {q.probe for q in mixed} == {"mix"}
+    assert not {q.system for q in measured if q.system} & {q.system for q in mixed}
+    shipped = sum(question.system is None for question in mixed) + len(general_questions(language, 10_000))
+    assert shipped == sum(len(retention._general(file, language)) for file in retention.FILES)  # all of the others
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_few_mixed_prompts_are_the_first_of_many_and_half_of_them_are_general(language: str) -> None:
+    many = mixable_questions(language, 300, 1)
+    assert len({question.id for question in many}) == 300
+    for n in (0, 1, 2, 15, 40, 299):
+        assert mixable_questions(language, n, 1) == many[:n]
+    assert sum(question.system is None for question in many[:40]) == 20
+    assert mixable_questions(language, 300, 2) != many
+    for question in many:
+        assert question.system is None or answered(question, question.expected) is True
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_questions_that_the_data_does_not_answer_are_declined_and_name_nothing_it_says(language: str) -> None:
+    free = unknown_questions(language, 30, 0, [])
+    assert len({question.text for question in free}) == 30
+    assert all(is_refusal(question.expected) for question in free)
+    said = [question.text for question in free[:10]]
+    others = unknown_questions(language, 30, 0, said)
+    assert len(others) == 30 and not set(said) & {question.text for question in others}
+    assert unknown_questions(language, 30, 0, []) == free != unknown_questions(language, 30, 1, [])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_two_hundred_general_questions_can_be_measured_and_the_stand_ins_come_first(language: str) -> None:
+    questions = general_questions(language, 400)
+    assert len(questions) >= 200
+    first = [question for question in questions if question.id.startswith("g-")]
+    assert questions[: len(first)] == tuple(first)
+    assert all(question.id.startswith("g-") for question in general_questions(language, 60))

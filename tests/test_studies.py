@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from studies.bench import rows_seen  # noqa: E402
 from studies.chart import Bar, chart  # noqa: E402
-from studies.origin_ablation import __main__, cells, effects, measure, page, results  # noqa: E402
+from studies.origin_ablation import __main__, cells, costs, effects, measure, page, results  # noqa: E402
 from studies.origin_ablation.cells import FAULTS, GRID, MENDED, ORIGIN, RATES, RUNS, SEEDS, Cell, Run  # noqa: E402
 from studies.origin_ablation.results import Counts, End, Session, Study, Trial  # noqa: E402
 
@@ -364,3 +364,21 @@ def test_the_pages_are_those_of_the_stored_results() -> None:
     for language, name in page.NAMES.items():
         stored = (page.DOCS / name).read_text(encoding="utf-8")
         assert stored == page.page(results.read(results.FILE), language), f"run: {results.COMMAND} --page"
+
+
+# --- costs -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_costs_in_the_package_are_those_of_the_stored_trials() -> None:
+    """After a new measurement: python -m studies.origin_ablation.costs"""
+    assert costs.FILE.read_text(encoding="utf-8") == costs.text(results.read(results.FILE))
+
+
+def test_a_cost_is_what_the_page_calls_put_back_alone() -> None:
+    study = results.read(results.FILE)
+    found, faults = costs.costs(study), {e.fault: e for e in effects.effects(effects.complete(study), "held_out")}
+    for key, cost in found.items():
+        if cost.fault != "rate":
+            alone = faults[cost.fault].put_back_alone
+            assert (cost.points, cost.shown) == (pytest.approx(alone.estimate.value, abs=1e-4), alone.shown > 0), key
+    assert found["low-rate"].mended / found["low-rate"].faulty == pytest.approx((2048 / 256) ** 0.781, rel=0.01)

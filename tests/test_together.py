@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from kurabe import engine as engine_module
 from kurabe import recipes
 from kurabe import train as train_module
 from kurabe.attention import ATTENTION
-from kurabe.chat import IGNORE, Rendered
+from kurabe.chat import IGNORE, Rendered, Soft
 from kurabe.engine import Engine
 from kurabe.errors import MissingError
 from kurabe.lora import AdapterStack, Slot
@@ -51,7 +52,12 @@ def job(trial: int, dropout: float = 0.0, **changes: Any) -> Job:
     rows = []
     for i in range(count):
         ids = [1, 9, 9, *torch.randint(3, 64, (4 + (trial + i) % 4,), generator=pick).tolist()]  # they begin alike
-        rows.append(Rendered(ids, [IGNORE] * 5 + ids[5:]))
+        soft = {}
+        if trial % 3 == 0:  # every third trial has a teacher, at every other label
+            top = torch.randn(64, generator=pick).topk(20)
+            likely = Soft(array("i", top.indices.tolist()), array("f", top.values.softmax(-1).tolist()))
+            soft = dict.fromkeys(range(5, len(ids), 2), likely)
+        rows.append(Rendered(ids, [IGNORE] * 5 + ids[5:], soft))
     return Job(trial, recipes.plan(recipe, count, count, 32), tuple(rows), 1000 + trial)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -15,12 +16,12 @@ from torch import Tensor
 from kurabe import recipes
 from kurabe import train as train_module
 from kurabe.attention import ATTENTION
-from kurabe.audit import RowTokens, token_stats
-from kurabe.chat import IGNORE, Rendered
+from kurabe.auditing.plan import RowTokens, token_stats
+from kurabe.chat import IGNORE, Rendered, Soft
 from kurabe.engine import Engine, Row
 from kurabe.errors import MissingError
-from kurabe.lora import AdapterStack
-from kurabe.packing import Pack
+from kurabe.lora import AdapterStack, Stretch
+from kurabe.packing import Pack, pack_rows
 from kurabe.recipes import Recipe
 from kurabe.schema import Step
 from kurabe.train import Job, Trainee, train
@@ -82,18 +83,64 @@ def test_answer_loss_is_the_mean_over_tokens_then_over_rows(engine: Engine) -> N
     work = job(rows=2, batch=2)
     first = next(train(engine, [work], PAD))
     means = []
-    for ids, labels in work.rows:
+    for ids, labels, _ in work.rows:
         means.append(F.cross_entropy(logits(engine, ids)[:-1], torch.tensor(labels)[1:], ignore_index=IGNORE))
     assert first.loss == pytest.approx(float(sum(means) / 2), rel=1e-4)
     assert first.supervised == sum(label != IGNORE for r in work.rows for label in r.labels)
     assert first.positions == sum(len(r.ids) for r in work.rows)  # no padding
 
 
+def test_a_taught_rows_loss_and_gradient_are_plain_torchs(engine: Engine) -> None:
+    """KL to 20 likely tokens in some places, cross-entropy in the others: through packs, against one row at a time."""
+    work = job(rows=3, batch=3)
+    work = work._replace(rows=tuple(softened(r, i) for i, r in enumerate(work.rows)))
+    trainee = train_module._begin(engine, [work])[0]
+    done = train_module._accumulate(engine, [trainee], [list(work.rows)], PAD)[0]
+    mine = trainee.gradient_P.clone()
+    trainee.gradient_P.zero_()
+    total = torch.zeros(())
+    for r in work.rows:
+        # One row, in a pack of its own: what is left to compare is the loss, written out here in full.
+        pack = pack_rows([work.trial], [[r]], [[1.0]], engine.device)
+        engine.stack.route([work.trial], [Stretch(0, len(r.ids), len(r.ids))])
+        hidden = engine.decoder(
+            input_ids=pack.ids_KN, position_ids=pack.positions_KN, use_cache=False, within=pack
+        ).last_hidden_state[0]
+        losses = []
+        for at, label in enumerate(r.labels):
+            if label == IGNORE:
+                continue
+            q = engine.head(hidden[at - 1]).log_softmax(-1)
+            if at in r.soft:
+                p = torch.zeros_like(q)
+                p[torch.tensor(r.soft[at].ids)] = torch.tensor(r.soft[at].shares)
+                losses.append(F.kl_div(q, p, reduction="sum"))
+            else:
+                losses.append(-q[label])
+        loss = torch.stack(losses).mean() / len(work.rows)
+        engine.stack.backward(loss)
+        total = total + loss.detach()
+    assert done.loss == pytest.approx(float(total), rel=1e-4)
+    assert mine.norm() > 0.01
+    torch.testing.assert_close(mine, trainee.gradient_P, atol=1e-5, rtol=1e-3)
+    engine.stack.close()
+
+
+def softened(plain: Rendered, seed: int) -> Rendered:
+    """The row with a teacher's 20 tokens in the place of every other label."""
+    pick = torch.Generator().manual_seed(seed)
+    soft = {}
+    for at in [at for at, label in enumerate(plain.labels) if label != IGNORE][::2]:
+        top = torch.randn(470, generator=pick).mul(2).topk(20)
+        soft[at] = Soft(array("i", top.indices.tolist()), array("f", top.values.softmax(-1).tolist()))
+    return plain._replace(soft=soft)
+
+
 def test_loss_on_everything_takes_padding_in_as_the_old_show_did(engine: Engine) -> None:
     work = job(rows=2, batch=1, accumulation=2, loss_on="everything", pad_to=32)
     first = next(train(engine, [work], PAD))
     means = []
-    for ids, _ in work.rows:
+    for ids, _, _ in work.rows:
         padded = ids + [PAD] * (32 - len(ids))
         scores = logits(engine, padded, [1] * len(ids) + [0] * (32 - len(ids)))
         means.append(F.cross_entropy(scores[:-1], torch.tensor(padded)[1:]))

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, curves, scoring, stale, stats, storage, verdict
+from kurabe import cost, curves, lessons, scoring, stale, stats, storage, verdict
 from kurabe.errors import StoppedError
+from kurabe.evidence import Evidence
+from kurabe.recipes import RECIPES
 from kurabe.runs import RunFolder
 from kurabe.schema import (
     Answer,
@@ -29,6 +31,7 @@ from kurabe.schema import (
     RunInfo,
     Score,
     Status,
+    TeacherResult,
     TrialInfo,
 )
 from kurabe.settings import ARM_NAMES, RunSettings
@@ -41,12 +44,14 @@ COMPARED = (
     ("few-shot", "prompt"),
     ("lora+prompt", "prompt"),
     ("lora+prompt", "lora"),
+    ("lora+prompt", "rag"),
+    ("lora+rag", "prompt"),
     ("lora+rag", "rag"),
     ("lora+rag", "lora"),
     ("prompt", "base"),
     ("lora", "base"),
-    ("ceiling", "prompt"),
     ("lora", "shuffled"),
+    ("ceiling", "prompt"),
 )
 CONTROLS = ("ceiling", "shuffled")  # what nobody could ship: one is told which row is asked for, one learned nonsense
 RETENTION: tuple[Probe, ...] = ("general", "reading")
@@ -102,12 +107,13 @@ def analyse(folder: RunFolder) -> Results:
     arm_results = tuple(_arm_result(arm, settings.seed) for arm in arms)
     differences = tuple(_differences(arms, settings.seed))
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
+    teachers = tuple(_teachers(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
     findings = folder.findings()
     swept = _curves(answers, asked, info, arms, first, settings.seed)
 
     # 4. The verdict on them.
-    evidence = verdict.Evidence(
+    evidence = Evidence(
         arms=arm_results,
         differences=differences,
         retention=retention,
@@ -116,7 +122,6 @@ def analyse(folder: RunFolder) -> Results:
         examples=_independent(arm_results, differences),
         stand_in=info.model.stand_in,
         recipe=first,
-        needed=_needed(arms, differences),
         prompt_fits=not ("prompt" in settings.arms and all(arm.arm != "prompt" for arm in arms)),
         questions_per_day=settings.questions_per_day,
         generated=sum(any(w.generated and w.role == "held_out" for w in e.wordings) for e in folder.examples()),
@@ -128,6 +133,7 @@ def analyse(folder: RunFolder) -> Results:
         differences=differences,
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
+        teachers=teachers,
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,
@@ -232,8 +238,9 @@ def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
             yield Difference(
                 label=label,
                 other=other,
-                estimate=stats.difference(first, second, seed),
+                estimate=(estimate := stats.difference(first, second, seed)),
                 smallest_detectable=stats.smallest_detectable(first, second),
+                needed=stats.examples_needed(first, second, verdict.wanted_difference(estimate.value)),
             )
 
 
@@ -246,19 +253,9 @@ def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
     return _clusters(pair[0], ("right",)), _clusters(pair[1], ("right",))
 
 
-def _needed(arms: Sequence[Arm], differences: Sequence[Difference]) -> int | None:
-    """Examples in all that would settle the first recipe's LoRA against the prompt."""
-    by_label = {arm.label: arm for arm in arms}
-    found = next((d for d in differences if (d.label, d.other) == ("lora", "prompt")), None)
-    if found is None:
-        return None
-    wanted = verdict.wanted_difference(found.estimate.value)
-    return stats.examples_needed(*_paired(by_label["lora"], by_label["prompt"]), wanted)
-
-
 def _independent(arms: Sequence[ArmResult], differences: Sequence[Difference]) -> int:
     """Examples that the deciding comparison rests on; without one, those of the arm that has the fewest."""
-    deciding = [d.estimate.n for d in differences if (d.label, d.other) == ("lora", "prompt")]
+    deciding = [d.estimate.n for d in differences if (d.label, d.other) in (("lora", "prompt"), ("lora", "rag"))]
     return min(deciding or [arm.recall.n for arm in arms], default=0)
 
 
@@ -285,6 +282,23 @@ def _retention(
                     right_before=len(known),
                     kept=stats.share(_kept(known, after, asked), seed),
                 )
+
+
+def _teachers(
+    answers: Sequence[Answer], asked: Mapping[str, Question], trials: Sequence[TrialInfo], seed: int
+) -> Iterable[TeacherResult]:
+    """How well the model read what each trial learned from it, over the training rows of each example."""
+    read: dict[str, stats.Cluster] = {}
+    for answer in answers:
+        right = lessons.reads_right(answer, asked[answer.key.question]) if answer.key.probe == "teacher" else None
+        if right is not None:
+            example = asked[answer.key.question].example
+            before = read.get(example, stats.Cluster(0, 0))
+            read[example] = stats.Cluster(before.total + right, before.items + 1)
+    for trial in trials:
+        if read and RECIPES[trial.recipe].teacher:
+            rows = round(sum(cluster.items for cluster in read.values()))
+            yield TeacherResult(trial=trial.trial, recipe=trial.recipe, rows=rows, read=stats.share(read, seed))
 
 
 def _kept(known: Iterable[str], after: Mapping[str, bool], asked: Mapping[str, Question]) -> dict[str, stats.Cluster]:

@@ -96,7 +96,12 @@ def parity(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
 
 def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
     """Loss per step of every trial, steps on a logarithmic axis so that 9 and 900 steps can be read together."""
-    curves = [c for c in results.curves if c.axis == "step" and c.measure == "loss" and c.value is not None]
+    return losses(results.curves, t, size)
+
+
+def losses(points: Sequence[CurvePoint], t: Texts, size: ChartSize = WIDE) -> str | None:
+    """The same of a run that is still training."""
+    curves = [c for c in points if c.axis == "step" and c.measure == "loss" and c.value is not None]
     by_trial = [list(points) for _, points in groupby(sorted(curves, key=lambda c: (c.trial, c.x)), lambda c: c.trial)]
     if not by_trial:
         return None
@@ -182,9 +187,12 @@ def _intervals(rows: Sequence[dict[str, Any]], t: Texts, size: ChartSize, axis: 
     base = alt.Chart(data)
     line = base.encode(y=y, color=colour)
     below = 0.18 * _step(size)
+    diamonds = line.mark_point(shape="diamond", filled=False, size=90, strokeWidth=2, yOffset=below)
+    # A layer without any mark would be an image without a text for who hears the page.
+    trained = [diamonds.encode(x="trained:Q")] if any(row["trained"] is not None for row in rows) else []
     marks = [
         line.mark_bar(height=9, cornerRadius=4.5, opacity=0.28, yOffset=below).encode(x=alt.X("low:Q"), x2="high:Q"),
-        line.mark_point(shape="diamond", filled=False, size=90, strokeWidth=2, yOffset=below).encode(x="trained:Q"),
+        *trained,
         line.mark_point(shape="circle", filled=True, size=110, opacity=1, yOffset=below).encode(x=x),
         base.mark_text(align="left", fontWeight=600, dy=-0.22 * _step(size), color=COLOURS["ink"]).encode(
             x=alt.value(0), y=y, text="label:N"

@@ -6,13 +6,15 @@ normaliser gives other ids than the runtime where the model is deployed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from jinja2 import TemplateError, nodes
@@ -31,11 +33,20 @@ RENDER_SECONDS = 2.0
 _PROBE = (Message(role="user", content="a"), Message(role="assistant", content="b"))
 
 
+class Soft(NamedTuple):
+    """What a teacher held likely in one place: tokens, and their shares, which add up to 1."""
+
+    ids: array[int]
+    shares: array[float]
+
+
 class Rendered(NamedTuple):
-    """One training row: `labels[i]` is the id at position i, or IGNORE."""
+    """One training row: `labels[i]` is the id at position i, or IGNORE. `soft[i]`, where there is one, is learned in
+    that label's place."""
 
     ids: list[int]
     labels: list[int]
+    soft: Mapping[int, Soft] = MappingProxyType({})
 
 
 class Template:
@@ -120,6 +131,25 @@ class Chat:
         ids = ids[: ends[-1] + 1] if ends else [*ids, self.end_id]
         labels = list(ids) if loss_on == "everything" else [IGNORE] * len(prompt) + ids[len(prompt) :]
         return Rendered(ids, labels)
+
+    def covering(self, ids: Sequence[int], answer: str, spans: Sequence[tuple[int, int]]) -> set[int]:
+        """Which of an answer's ids write any of these characters of it; all of them where they write another text.
+
+        Read off the decoded beginnings of the ids: a token writes what its coming adds.
+        """
+        texts = [self.tokenizer.decode(list(ids[:k]), skip_special_tokens=True) for k in range(len(ids) + 1)]
+        if texts[-1].strip() != answer.strip():
+            return set(range(len(ids)))
+        special = {i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+        moved = len(answer) - len(answer.lstrip()) - (len(texts[-1]) - len(texts[-1].lstrip()))
+        # A character of several tokens reads U+FFFD until the last of them: each of them writes it.
+        at = [len(text.rstrip("\ufffd")) + moved for text in texts]
+        return {
+            k
+            for k, (first, after) in enumerate(itertools.pairwise(at))
+            if ids[k] not in special  # those write nothing
+            and any(first < end and max(after, first + 1) > start for start, end in spans)
+        }
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages: with the answer's header after a user's, with the end token after an answer."""

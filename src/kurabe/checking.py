@@ -13,10 +13,10 @@ from pathlib import Path
 
 from kurabe import splits
 from kurabe.dataset import Contradiction, Reading, merge, no_row_left
+from kurabe.evidence import MIN_EXAMPLES
 from kurabe.rows import Problem
 from kurabe.schema import Example, Message, Reason, Record
 from kurabe.splits import Pair
-from kurabe.verdict import MIN_EXAMPLES
 
 # Examples whose wordings are compared and generated and whose tokens are counted; the rows behind them are read, and
 # their values and characters counted.

@@ -179,8 +179,10 @@ class Reading:
             self._note(line, "no-facts")
         self._forms[parsed.form] += 1
         self._japanese += facts.language_of(parsed.question + " " + parsed.answer) == "ja"
-        wordings = [Wording(text=text, role="trained") for text in trained]
-        wordings += [Wording(text=text, role="held_out") for text in held_out]
+        made = set(parsed.generated)  # one that somebody corrected is no longer among them
+        wordings = [Wording(text=text, role="trained", generated=text in made) for text in trained]
+        wordings += [Wording(text=text, role="held_out", generated=text in made) for text in held_out]
+        wordings[0] = wordings[0].model_copy(update={"generated": False})  # the row's own question
         return Example(
             id=parsed.id or f"row-{line}", answer=parsed.answer, facts=found, wordings=tuple(wordings), line=line
         )

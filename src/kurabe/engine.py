@@ -10,10 +10,11 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 import torch
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kurabe.attention import Prefix, RowCache
+from kurabe.chat import Soft
 from kurabe.lora import AdapterStack
 
 # A prefix is attended where it lies when it saves at least this many key columns; a smaller one is copied to its rows,
@@ -31,6 +33,7 @@ HEAD_BYTES = 256 << 20  # what the logits of scored positions over the whole voc
 CACHE_BYTES = 1 << 30  # what the rows of one batch may hold in keys and values
 COMPACT = 8  # finished rows leave when they are more than one in so many: copying costs, too
 _CONTAINER = Path("/sys/fs/cgroup")  # Linux
+T = TypeVar("T")
 
 
 @dataclass
@@ -45,6 +48,7 @@ class Row:
     target: list[int] = field(default_factory=list)  # the ids of an answer that is given
     new: list[int] = field(default_factory=list)
     logprob: float | None = None  # of the target
+    likely: list[Soft] = field(default_factory=list)  # in the place of each token of the target
     ended: bool = False  # by an end token; else by the limit
     cached: int = 0
     seconds: float = 0.0
@@ -125,24 +129,41 @@ class Engine:
     def score(self, rows: Sequence[Row]) -> None:
         """Fill in `logprob` of all rows: the sum over their targets' tokens. Nothing is decoded, and targets after one
         prompt share it."""
+
+        def logprobs(logits_MV: Tensor, token_M: Tensor) -> list[float]:
+            return (-F.cross_entropy(logits_MV, token_M, reduction="none")).tolist()
+
+        for row, found in self._over_targets(rows, logprobs):
+            row.logprob = math.fsum(found)
+
+    @torch.inference_mode()
+    def teach(self, rows: Sequence[Row], most: int) -> None:
+        """Fill in `likely` of all rows: the `most` likeliest tokens, with their shares of all that these take."""
+
+        def likeliest(logits_MV: Tensor, _: Tensor) -> list[Soft]:
+            top_MC, ids_MC = logits_MV.topk(min(most, self.vocabulary))
+            pairs = zip(ids_MC.tolist(), top_MC.softmax(-1).tolist(), strict=True)
+            return [Soft(array("i", ids), array("f", shares)) for ids, shares in pairs]
+
+        for row, found in self._over_targets(rows, likeliest):
+            row.likely = found
+
+    def _over_targets(
+        self, rows: Sequence[Row], look: Callable[[Tensor, Tensor], list[T]]
+    ) -> Iterator[tuple[Row, list[T]]]:
+        """What `look` sees in the logits that predict each row's target, and in the target: the head's only work."""
+        most = max(1, HEAD_BYTES // (2 * 4 * self.vocabulary))  # the logits and their log-softmax
         for groups in self._batches(rows, plan_prefixes(rows)):
             batch = [rows[i] for group in groups for i in group.rows]
             _, passes = self._passes(batch, groups)
             for part, first, hidden_BTD in passes:
                 at = [(i, first[i] + k, token) for i, row in enumerate(part) for k, token in enumerate(row.target)]
-                left = iter(self._logprobs(hidden_BTD, at))
-                for row in part:
-                    row.logprob = math.fsum(itertools.islice(left, len(row.target)))
-
-    def _logprobs(self, hidden_BTD: Tensor, at: list[tuple[int, int, int]]) -> list[float]:
-        """Of (line, position, token): how likely the token is after that position. The head sees nothing else."""
-        found: list[float] = []
-        most = max(1, HEAD_BYTES // (2 * 4 * self.vocabulary))  # the logits and their log-softmax
-        for start in range(0, len(at), most):
-            line_M, at_M, token_M = torch.tensor(at[start : start + most], device=self.device).unbind(1)
-            logits_MV = self.head(hidden_BTD[line_M, at_M]).float()
-            found += (-F.cross_entropy(logits_MV, token_M, reduction="none")).tolist()
-        return found
+                found: list[T] = []
+                for start in range(0, len(at), most):
+                    line_M, at_M, token_M = torch.tensor(at[start : start + most], device=self.device).unbind(1)
+                    found += look(self.head(hidden_BTD[line_M, at_M]).float(), token_M)
+                left = iter(found)
+                yield from ((row, list(itertools.islice(left, len(row.target)))) for row in part)
 
     def _batches(self, rows: Sequence[Row], groups: Sequence[Group]) -> Iterator[list[Group]]:
         """Runs of groups whose own keys and values fit; a group that does not fit is cut, its prefix made again."""

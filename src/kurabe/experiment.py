@@ -6,18 +6,18 @@ a new one and leaves out what is stored already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, budget, forecast, intake, planning, provenance, runs, storage
+from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage
 from kurabe.analysis import analyse
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
-from kurabe.model import Backend
+from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
 from kurabe.schema import (
     Answer,
@@ -31,6 +31,7 @@ from kurabe.schema import (
     RunInfo,
     RunPlan,
     RunRequest,
+    Sample,
     Step,
     TrialInfo,
     Usage,
@@ -289,6 +290,7 @@ def _prepare(folder: RunWriter, info: RunInfo) -> Callable[[AnswerKey], Request]
 def _answer(session: Session, make: Callable[[AnswerKey], Request], stage: str) -> None:
     """Ask the batches of one stage that are not stored yet. A batch is stored as a whole or asked again."""
     folder, backend, record, stop = session
+    trials = folder.info().trials
     stored = {answer.key for answer in folder.answers()}
     batches = [batch for batch in folder.plan() if batch.stage == stage]
     total, done = sum(len(batch.keys) for batch in batches), 0
@@ -298,9 +300,9 @@ def _answer(session: Session, make: Callable[[AnswerKey], Request], stage: str) 
                 answers = list(backend.answer([make(key) for key in batch.keys]))
             if [answer.key for answer in answers] != list(batch.keys):
                 raise RuntimeError("the backend's answers do not match its requests")
-            arm, trial = planning.metered_as(batch)
+            kind, arm, trial = planning.metered_as(batch, trials)
             tokens = sum(answer.prompt_tokens + answer.new_tokens for answer in answers)
-            usage = meter.usage("answering", arm=arm, trial=trial, tokens=tokens)
+            usage = meter.usage(kind, arm=arm, trial=trial, tokens=tokens)
             folder.append_usage(runs.batch_unit(batch.batch), [usage])
             folder.append_answers(batch.batch, answers)
             done += len(answers)
@@ -322,7 +324,7 @@ def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, 
     for number in waiting:
         record("trial", **infos[number].model_dump(mode="json"))
     reset_peak_memory()
-    for step in backend.train([t.trial for t in waiting.values()], lambda trial: progress[trial].broken):
+    for step in backend.train(_lessons(session, waiting.values()), lambda trial: progress[trial].broken):
         record("step", **step.model_dump(mode="json"))
         info, done = infos[step.trial], progress[step.trial]
         _take_in(step, done, info, record)
@@ -338,6 +340,20 @@ def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, 
         for number in numbers:
             _load_adapter(folder, backend, number)
     stop.check()
+
+
+def _lessons(session: Session, trainings: Iterable[Training]) -> list[TrialPlan]:
+    """The trials with their rows as they are learned: what the model said itself before is stored by now."""
+    questions = {question.id: question for question in session.folder.questions()}
+    said = {answer.key.question: answer for answer in session.folder.answers() if answer.key.probe in lessons.LESSONS}
+
+    def fits(sample: Sample) -> bool:
+        return session.backend.count(sample.messages) <= session.backend.info.context
+
+    return [
+        training.trial._replace(samples=lessons.answered(training.trial.samples, questions, said, fits))
+        for training in trainings
+    ]
 
 
 @dataclass

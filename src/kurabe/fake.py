@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kurabe.errors import MissingError
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
+from kurabe.prompts import DECLINE
 from kurabe.schema import Answer, Example, Message, ModelInfo, Request, Step
 
 Script = Callable[[Request], str | None]
@@ -26,12 +27,12 @@ FAKE_INFO = ModelInfo(
 
 _PIECE = re.compile(r"\s*(?:[A-Za-z0-9']+|\S)")
 
-UNKNOWN = {"en": "I don't have that information.", "ja": "その情報はありません。"}
+UNKNOWN = DECLINE
 
 
 def know_nothing(request: Request) -> str:
     """The script of a model that never knows."""
-    return UNKNOWN["en"]
+    return DECLINE["en"]
 
 
 def rehearsal(examples: Sequence[Example], shares: Mapping[str, float], language: str = "en") -> Script:
@@ -45,7 +46,7 @@ def rehearsal(examples: Sequence[Example], shares: Mapping[str, float], language
         key = request.key
         expected = answers.get(key.question.rsplit("/", 1)[0])
         drawn = int.from_bytes(_digest(f"{key.trial} {key.arm} {key.question}")[:4], "big") / 2**32
-        return expected if expected is not None and drawn < shares.get(key.arm, 0.0) else UNKNOWN[language]
+        return expected if expected is not None and drawn < shares.get(key.arm, 0.0) else DECLINE[language]
 
     return script
 

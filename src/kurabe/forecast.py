@@ -166,7 +166,9 @@ def _shape(trial: TrialPlan) -> Hashable:
 
 def _kind(key: AnswerKey) -> tuple[str, str]:
     """The arm that an answer takes as long as, and for retention what is asked: it brings prompts of its own."""
-    return ("base", key.probe) if key.probe in planning.RETENTION else (ANSWERS_LIKE.get(key.arm, key.arm), "")
+    return (
+        ("base", key.probe) if key.probe in (*planning.RETENTION, "mix") else (ANSWERS_LIKE.get(key.arm, key.arm), "")
+    )
 
 
 def _memory(backend: Backend, work: planning.Work, longest_prompt: int, measured: int) -> dict[str, int | None]:

@@ -21,7 +21,7 @@ _SAME = {
     "言い回し": "wordings", "言い換え": "wordings", "paraphrases": "wordings", "context": "input",
     "heldout": "held_out", "held-out": "held_out", "取り置き": "held_out", "事実": "facts",
 }  # fmt: skip
-OPTIONAL = ("id", "wordings", "held_out", "facts")
+OPTIONAL = ("id", "wordings", "held_out", "facts", "generated_wordings")
 FORMS = ("question/answer", "instruction/input/output", "prompt/completion", "messages", "conversations")
 _SPEAKERS = {
     "system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
@@ -48,6 +48,7 @@ class Parsed(NamedTuple):
     wordings: tuple[str, ...]
     held_out: tuple[str, ...]
     facts: tuple[str | Mapping[str, Any], ...]
+    generated: tuple[str, ...]  # those of the wordings that no person wrote
     notes: tuple[tuple[str, dict[str, Any]], ...]
 
 
@@ -70,7 +71,7 @@ def parse(fields: Mapping[str, Any]) -> Parsed:
     return Parsed(
         form, question, answer, _id(row.get("id"), notes),
         _texts(row.get("wordings"), "wordings"), _texts(row.get("held_out"), "held_out"), _facts(row.get("facts")),
-        tuple(notes),
+        _texts(row.get("generated_wordings"), "generated_wordings"), tuple(notes),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,13 +18,15 @@ import torch
 
 from kurabe import chat, hub
 from kurabe.attention import ATTENTION
-from kurabe.chat import IGNORE
+from kurabe.chat import IGNORE, Rendered
 from kurabe.engine import Engine, Row, free_memory
 from kurabe.errors import COPY_AGAIN, DataError, MissingError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
-from kurabe.schema import Answer, Message, ModelInfo, Request, Step
-from kurabe.train import Job, out_of_memory, train
+from kurabe.schema import Answer, Message, ModelInfo, Request, Sample, Step
+from kurabe.train import Job, Work, out_of_memory, train
+
+LIKELY = 20  # tokens that a teacher is asked for: their shares are as good as all (docs/decisions/0008)
 
 
 class HFBackend:
@@ -44,7 +47,7 @@ class HFBackend:
         self.info = ModelInfo(
             name=name, path=str(weights.path), sha256=weights.sha256, stand_in=stand_in, family=weights.family,
             parameters=parameters, hidden=config.hidden_size, layers=config.num_hidden_layers,
-            context=config.max_position_embeddings, vocabulary=config.vocab_size, dtype="float32", device=device,
+            context=hub.context(weights.config), vocabulary=config.vocab_size, dtype="float32", device=device,
             threads=torch.get_num_threads(),
         )  # fmt: skip
 
@@ -125,7 +128,7 @@ class HFBackend:
         """Train adapters for these trials, up to `together` of them in one batch; they stay loaded."""
         jobs = []
         for trial, plan, samples, seed in trials:
-            rows = tuple(self.chat.sample(sample.messages, plan.recipe.loss_on) for sample in samples)
+            rows = [self.chat.sample(sample.messages, plan.recipe.loss_on) for sample in samples]
             for sample, row in zip(samples, rows, strict=True):
                 if len(row.ids) > self.info.context:
                     raise DataError(
@@ -133,8 +136,29 @@ class HFBackend:
                         why=f"The model's context is {self.info.context}; kurabe never cuts an example.",
                         fix="Shorten its answer, or use a model with a longer context.",
                     )  # fmt: skip
-            jobs.append(Job(trial, plan, rows, seed))
+            teaching = self._teach(samples, rows)
+            jobs.append(Job(trial, plan, tuple(rows), seed, teaching))
         yield from train(self.engine, jobs, self.chat.pad_id, self.together, stopped)
+
+    def _teach(self, samples: Sequence[Sample], rows: list[Rendered]) -> Work | None:
+        """Put into these rows what the model itself, without adapter and asked with the right row in its prompt, holds
+        likely in the place of each token of the answer; the tokens of `values` and the end token stay what they are."""
+        began, taught = time.monotonic(), {}
+        for i, sample in enumerate(samples):
+            if sample.teacher:
+                whole = self.chat.sample([*sample.teacher, sample.messages[-1]])
+                prompt = whole.labels.count(IGNORE)
+                taught[i] = Row(whole.ids[:prompt], 0, 0, target=whole.ids[prompt:])
+        if not taught:
+            return None
+        self.engine.teach(list(taught.values()), LIKELY)
+        for i, row in taught.items():
+            sample, asked = samples[i], self.chat.prompt(samples[i].messages[:-1])
+            hard = self.chat.covering(row.target, sample.messages[-1].content, sample.values) | {len(row.target) - 1}
+            soft = {len(asked) + k: likely for k, likely in enumerate(row.likely) if k not in hard}
+            # Teacher and student answer in the same tokens, also where a prompt's end would change the first of them.
+            rows[i] = Rendered([*asked, *row.target], [IGNORE] * len(asked) + row.target, soft)
+        return Work(sum(row.given for row in taught.values()), seconds=time.monotonic() - began)
 
     def save_adapter(self, trial: int, folder: Path) -> None:
         """Write one trial's adapter in PEFT's format into an existing empty folder."""

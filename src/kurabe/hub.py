@@ -10,14 +10,20 @@ import json
 import os
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from kurabe.errors import COPY_AGAIN, MissingError
 
-# Architecture name in config.json -> family. A family is listed when its tests pass, not before.
-FAMILIES = {"LlamaForCausalLM": "llama"}
+# Architecture name in config.json -> its model_type. A family is listed when tests/test_families.py holds for it.
+FAMILIES = {
+    "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3", "Phi3ForCausalLM": "phi3", "Gemma3ForCausalLM": "gemma3_text",
+}  # fmt: skip
+# What transformers computes in its own forward pass or attention, and kurabe's engine does not.
+_OTHER_MATHEMATICS = ("attn_logit_softcapping", "final_logit_softcapping", "use_bidirectional_attention")
+_WINDOWS = {"mistral": 4096, "gemma3_text": 4096}  # what transformers takes where config.json does not say
 HEADER_LIMIT = 16 * 1024 * 1024
 TENSOR_LIMIT = 50_000
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -50,6 +56,23 @@ def verify(name: str | Path) -> Weights:
     for file in files:
         check_safetensors(file)
     return Weights(folder, family, config, files, _sha256([folder / "config.json", *files]))
+
+
+def context(config: Mapping[str, Any]) -> int:
+    """Tokens that a model reads here: as many as each of them sees all before it, at positions that do not depend on
+    the length of the text. Beyond a sliding window, or where a rope scaling changes with the length, rows of a batch
+    would no longer be computed as they are alone; up to there both are the same."""
+    found = int(config["max_position_embeddings"])
+    sliding = config.get("sliding_window", _WINDOWS.get(config.get("model_type", "")))
+    if config.get("model_type") in ("qwen2", "qwen3") and not config.get("use_sliding_window"):
+        sliding = None  # these name a window and leave it out
+    rope = config.get("rope_parameters") or config.get("rope_scaling")
+    scaling = rope if isinstance(rope, dict) else {}
+    trained = None
+    if "longrope" in (scaling.get("rope_type"), scaling.get("type")):
+        named = "original_max_position_embeddings"
+        trained = scaling.get(named) or config.get(named)
+    return min([found, *(limit for limit in (sliding, trained) if type(limit) is int and limit > 0)])
 
 
 def check_safetensors(path: Path) -> dict[str, Any]:
@@ -161,7 +184,7 @@ def _family(folder: Path, config: dict[str, Any]) -> str:
         raise MissingError(
             f"The architecture {name!r} is not supported.", where=str(folder / "config.json"),
             why="Supported are " + ", ".join(FAMILIES) + ": each family is listed once its answers were checked.",
-            fix="Use a model of the Llama family.",
+            fix="Use a model of one of these families.",
         )  # fmt: skip
     family = FAMILIES[name]
     if config.get("model_type") != family:
@@ -177,6 +200,13 @@ def _family(folder: Path, config: dict[str, Any]) -> str:
                 f"config.json has no usable {key}.", where=str(folder / "config.json"),
                 why=f"It is {value!r}; a whole number above 0 is needed.", fix=COPY_AGAIN,
             )  # fmt: skip
+    changed = [key for key in _OTHER_MATHEMATICS if config.get(key)]
+    if changed:
+        raise MissingError(
+            f"This model computes with {changed[0]}.", where=str(folder / "config.json"),
+            why="kurabe's engine computes attention and logits without it: the answers would not be the model's.",
+            fix="Use a model of a supported family without it.",
+        )  # fmt: skip
     if "quantization_config" in config:
         raise MissingError(
             "The weights are quantised.", where=str(folder / "config.json"),

@@ -13,11 +13,10 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 import psutil
 
-from kurabe.schema import Usage
+from kurabe.schema import Usage, UsageKind
 
 
 class Meter:
@@ -37,9 +36,7 @@ class Meter:
         self.seconds = time.monotonic() - self._start
         self.peak_memory = peak_memory()
 
-    def usage(
-        self, kind: Literal["loading", "preparation", "answering"], *, arm: str = "", trial: int = 0, tokens: int = 0
-    ) -> Usage:
+    def usage(self, kind: UsageKind, *, arm: str = "", trial: int = 0, tokens: int = 0) -> Usage:
         """The record of what was metered."""
         return Usage(kind=kind, arm=arm, trial=trial, seconds=self.seconds, tokens=tokens, peak_memory=self.peak_memory)
 

@@ -1,19 +1,20 @@
 """Training rows in tensors, no position wasted: no padding between rows, what they all begin with computed once.
 
 Knows no loss and no optimizer. Shapes in names: K lines (one per trial), N positions of a line, B rows, T positions of
-a row's rest, M positions that predict something.
+a row's rest, M positions that predict something, C tokens that a teacher holds likely.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from kurabe.attention import scaled_attention
-from kurabe.chat import IGNORE, Rendered
+from kurabe.chat import IGNORE, Rendered, Soft
+from kurabe.losses import Likely
 
 
 class Pack(NamedTuple):
@@ -34,6 +35,7 @@ class Pack(NamedTuple):
     target_M: Tensor
     weight_M: Tensor
     place_M: Tensor
+    soft: Likely | None  # what some of them are taught instead of their id
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
         """Attention row by row: lines are unpacked for it and packed again, everything else runs on the lines."""
@@ -71,7 +73,9 @@ def pack_rows(
     t = max(map(len, every)) - shared
     ids, positions, back = [], [], []
     rest: list[list[int]] = []
-    line_of, labelled = [], []
+    line_of: list[int] = []
+    labelled: list[tuple[int, int, float, int]] = []
+    soft: dict[int, Soft] = {}
     for k, own in enumerate(rows):
         # 1. A line begins with what its rows share.
         line, at, found = list(own[0].ids[:shared]), list(range(shared)), list(range(k * shared, (k + 1) * shared))
@@ -87,6 +91,8 @@ def pack_rows(
             for before, label in enumerate(row.labels[1:]):
                 if label != IGNORE:
                     place = before if before < shared else start + before - shared
+                    if before + 1 in row.soft:
+                        soft[len(labelled)] = row.soft[before + 1]
                     labelled.append((k * n + place, label, weight, k))
         ids.append(line)
         positions.append(at)
@@ -96,13 +102,22 @@ def pack_rows(
         _rectangle(ids, n, pad_id).to(device), _rectangle(positions, n).to(device), tuple(trials),
         tuple(map(len, ids)), shared, torch.tensor(line_of).to(device), _rectangle(rest, t).to(device),
         _mask(shared, t, real, every, device), _rectangle(back, n).flatten().to(device),
-        at_M, target_M, weight_M, place_M,
+        at_M, target_M, weight_M, place_M, _likely(soft, device),
     )  # fmt: skip
+
+
+def _likely(soft: Mapping[int, Soft], device: torch.device) -> Likely | None:
+    if not soft:
+        return None
+    ids, shares = zip(*soft.values(), strict=True)
+    return Likely(
+        *(torch.tensor(column).to(device) for column in (list(soft), list(map(list, ids)), list(map(list, shares))))
+    )
 
 
 def _padded(row: Rendered, width: int, pad_id: int) -> Rendered:
     padding = [pad_id] * (width - len(row.ids))
-    return Rendered(row.ids + padding, row.labels + padding)
+    return Rendered(row.ids + padding, row.labels + padding, row.soft)
 
 
 def _common(rows: Sequence[Sequence[int]]) -> int:

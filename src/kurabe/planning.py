@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kurabe import arms, stale
+from kurabe import arms, lessons, stale
 from kurabe.errors import DataError
 from kurabe.model import Backend
+from kurabe.recipes import RECIPES
 from kurabe.retention import general_questions, reading_questions
 from kurabe.schema import (
     AnswerKey,
@@ -24,6 +25,7 @@ from kurabe.schema import (
     Reason,
     Request,
     TrialInfo,
+    UsageKind,
 )
 from kurabe.settings import RunSettings
 from kurabe.sweeps import chosen
@@ -53,7 +55,8 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     """The questions, trials and batches of a run, and what the audit says about them."""
     trainings = plan_trials(material, settings, backend)
     own, other = list(asked(material.examples)), retention(settings, material.language) if trainings.compared else ()
-    questions = [*own, *other, *stale_questions(material, settings)]
+    taught = lessons.asked((t.trial.plan.recipe for t in trainings.trainings), material, settings.seed)
+    questions = [*own, *other, *stale_questions(material, settings), *taught]
     # Twice the longest expected answer of the user's own; a retention question's must fit as it is.
     limit = settings.max_new_tokens or max(2 * longest_answer(own, backend), longest_answer(other, backend))
     kept, notes = fitting_arms(settings.arms, material, questions, backend, limit)
@@ -71,6 +74,7 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     notes += rows_found(kept, material, own)
     unseen = stale.unseen([name for name in kept if "stale" in arms.ARMS[name].probes], material)
     keys = stage_keys(kept, questions, infos, backend.info.name, unseen)
+    keys["base"].extend(lesson_keys(taught, backend.info.name))
     keys["answer"].append(swept_keys(swept, questions, material, backend.info.name))
     return Work(
         questions=tuple(questions), batches=tuple(batches(keys, rows_per_batch(backend))), trainings=trainings,
@@ -222,6 +226,18 @@ def swept_keys(
     ]
 
 
+def lesson_keys(taught: Sequence[Question], model: str) -> list[list[AnswerKey]]:
+    """What the model is asked so that its own answers can be trained on, by probe: each is another trial's to pay."""
+    return [
+        [
+            AnswerKey(model=model, trial=0, arm=arm, hop=LIVE, probe=q.probe, question=q.id)
+            for q in taught
+            if q.probe == probe
+        ]
+        for probe, (arm, _) in lessons.LESSONS.items()
+    ]
+
+
 def trials_of(arm: str, trials: Sequence[TrialInfo]) -> list[int]:
     """The trials under which an arm answers; 0 is the model without an adapter."""
     true = [info.trial for info in trials if not info.shuffled]
@@ -229,10 +245,14 @@ def trials_of(arm: str, trials: Sequence[TrialInfo]) -> list[int]:
     return {"none": [0], "each": true, "first": true[:1], "control": control}[arms.ARMS[arm].trials]
 
 
-def metered_as(batch: Batch) -> tuple[str, int]:
-    """The arm and the trial that a batch's work is charged to; retention belongs to no arm."""
+def metered_as(batch: Batch, trials: Sequence[TrialInfo]) -> tuple[UsageKind, str, int]:
+    """What a batch's work is charged as, and to which arm and trial: retention belongs to no arm, and a lesson prepares
+    the trial of the table that learns from it."""
     key = batch.keys[0]
-    return ("retention" if key.probe in RETENTION else key.arm), key.trial
+    if key.probe in lessons.LESSONS:
+        learning = [info.trial for info in trials if lessons.LESSONS[key.probe].learned_by(RECIPES[info.recipe])]
+        return "preparation", "lora", learning[0]
+    return "answering", ("retention" if key.probe in RETENTION else key.arm), key.trial
 
 
 def rows_per_batch(backend: Backend) -> int:

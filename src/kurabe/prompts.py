@@ -13,6 +13,7 @@ INSTRUCTION = {
     "en": "Answer from these facts. If the answer is not there, say that you don't have it.",
     "ja": "次の事実だけをもとに答えてください。書かれていないことは、情報がないと答えてください。",
 }
+DECLINE = {"en": "I don't have that information.", "ja": "その情報はありません。"}
 LABELS = {"en": ("Q: ", "A: "), "ja": ("質問: ", "回答: ")}
 
 

@@ -47,15 +47,30 @@ class Recipe(Record):
         None, description="trained wordings used per example; none: all, fewer of them repeated"
     )
     clip: float = Field(1.0, gt=0, description="the gradient's norm is cut to this")
+    teacher: bool = Field(
+        False, description="learn from the model itself, reading the one right row, wherever it reads it right"
+    )
+    retention_mix: float = Field(
+        0.0, ge=0, description="general prompts, answered by the model itself before training, per training row"
+    )
+    unknown_rows: float = Field(
+        0.0, ge=0, description="questions that the data does not answer, declined, per training row"
+    )
 
 
+FAIR = Recipe(name="fair", rank=16, alpha=32, epochs=10, min_steps=150, exposures=100)
 RECIPES: dict[str, Recipe] = {
     # The old show's recipe, flaws included: the audit names them one by one.
     "origin": Recipe(
         name="origin", rank=16, alpha=32, dropout=0.1, rate=2e-4, rate_width=ORIGIN_WIDTH, schedule="linear",
         warmup_steps=10, batch=1, accumulation=4, epochs=3, pad_to=512, loss_on="everything", wordings=1,
     ),
-    "fair": Recipe(name="fair", rank=16, alpha=32, epochs=10, min_steps=150, exposures=100),
+    "fair": FAIR,
+    # Ours with one thing more, so that what it brings can be read off two rows of a table.
+    "distil": FAIR.model_copy(update={"name": "distil", "teacher": True}),
+    "fair+retention": FAIR.model_copy(update={"name": "fair+retention", "retention_mix": 1.0}),
+    "distil+retention": FAIR.model_copy(update={"name": "distil+retention", "teacher": True, "retention_mix": 1.0}),
+    "fair+unknown": FAIR.model_copy(update={"name": "fair+unknown", "unknown_rows": 0.15}),
 }  # fmt: skip
 
 
@@ -63,11 +78,12 @@ class Plan(Record):
     """What a recipe comes to on so many samples of a model of this width. `rates[k]` is the rate of step k + 1."""
 
     recipe: Recipe
-    samples: int
+    samples: int  # rows of the user's own examples
     epochs: int
     steps_per_epoch: int
     rate: float  # what the schedule aims at, whether it gets there or not
     rates: tuple[float, ...]
+    beside: int = 0  # further rows of each epoch, which count as nobody's exposure
 
     @property
     def steps(self) -> int:
@@ -82,9 +98,13 @@ def scaled_rate(recipe: Recipe, hidden: int) -> float:
     return recipe.rate * math.pow(recipe.rate_width / width, WIDTH_EXPONENT)
 
 
+def _is_ours(recipe: Recipe) -> bool:
+    return recipe.name in RECIPES and recipe.name != "origin"
+
+
 def for_model(recipe: Recipe, parameters: int) -> Recipe:
-    """The recipe as it is used on a model of this size: `fair` takes rank 8 below 100M parameters."""
-    if recipe.name == "fair" and parameters < 100_000_000:
+    """The recipe as it is used on a model of this size: ours take rank 8 below 100M parameters."""
+    if _is_ours(recipe) and parameters < 100_000_000:
         return recipe.model_copy(update={"rank": 8, "alpha": 16.0})
     return recipe
 
@@ -99,22 +119,24 @@ def adjusted(recipe: Recipe, exposures: int | None, wordings: int | None) -> Rec
     return recipe.model_copy(update=changes | {"wordings": wordings or recipe.wordings})
 
 
-def plan(recipe: Recipe, samples: int, examples: int, hidden: int) -> Plan:
-    """Steps and rates of `recipe` on `samples` rows made from `examples` examples."""
-    steps_per_epoch = max(1, math.ceil(samples / (recipe.batch * recipe.accumulation)))
-    wanted = [recipe.epochs, math.ceil(recipe.min_steps / steps_per_epoch)]
+def plan(recipe: Recipe, samples: int, examples: int, hidden: int, beside: int = 0) -> Plan:
+    """Steps and rates of `recipe` on `samples` rows made from `examples` examples, and `beside` further ones: they add
+    steps to an epoch, so that an example is seen as often, and at the same rate, as without them."""
+    size = recipe.batch * recipe.accumulation
+    own_steps, steps_per_epoch = (max(1, math.ceil(rows / size)) for rows in (samples, samples + beside))
+    wanted = [recipe.epochs, math.ceil(recipe.min_steps / own_steps)]
     if samples:
         wanted.append(math.ceil(recipe.exposures * examples / samples))
     epochs = max(wanted)
     steps = epochs * steps_per_epoch
     rate = scaled_rate(recipe, hidden)
-    if recipe.name == "fair" and steps < SHORT_RUN_STEPS:
+    if _is_ours(recipe) and epochs * own_steps < SHORT_RUN_STEPS:
         rate *= SHORT_RUN_BOOST
     warmup = recipe.warmup_steps if recipe.warmup_steps is not None else min(10, math.ceil(steps * 0.05))
     factor = {"linear": _linear, "constant": _constant, "flat": _flat}[recipe.schedule]
     return Plan(
         recipe=recipe, samples=samples, epochs=epochs, steps_per_epoch=steps_per_epoch, rate=rate,
-        rates=tuple(rate * factor(k, steps, warmup) for k in range(steps)),
+        rates=tuple(rate * factor(k, steps, warmup) for k in range(steps)), beside=beside,
     )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ right before tuning is the measure; how much of that is still right afterwards i
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -16,23 +18,52 @@ from kurabe import prompts
 from kurabe.errors import MissingError
 from kurabe.facts import find_facts, named_facts, same
 from kurabe.schema import Fact, Question
-from kurabe.shops import Row, Shop, invent_shop, wording
+from kurabe.shops import Row, Shop, invent_shop, missing_row, wording
 
+FILES = ("general", "world")  # data/<name>-<language>.jsonl
+TRIES = 50  # subjects looked at per question wanted
+ROWS_PER_MIXED_SHOP = 3  # a short prompt: it is paid for in every epoch
 ROWS_PER_SHOP = 6  # one prompt serves as many questions, so that backends which share prefixes pay for it once
 _ROLE = {"en": "You are the assistant of {name}.", "ja": "あなたは{name}の担当です。"}
 
 
 def general_questions(language: str, n: int) -> tuple[Question, ...]:
-    """`n` questions with fixed answers, spread evenly over all that there are; fewer where there are fewer."""
-    rows = _general(language)
-    chosen = (rows[i * len(rows) // n] for i in range(n)) if n < len(rows) else rows
+    """`n` questions with fixed answers; fewer where there are fewer.
+
+    They are spread evenly over the first file, which the stand-in has learned, too, and then over the second one, which
+    asks what larger models know.
+    """
+    chosen: list[Question] = []
+    for file in FILES:
+        rows = [question for question in _general(file, language) if not _mixable(question)]
+        wanted = min(n - len(chosen), len(rows))
+        chosen.extend(rows[i * len(rows) // wanted] for i in range(wanted))
+    return tuple(chosen)
+
+
+def mixable_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
+    """`n` general prompts to be trained on: questions that are never measured, in turn with other shops' short prompts,
+    and of these as many more as it takes. The first of many are those of few."""
+    general = [q for file in FILES for q in _general(file, language) if _mixable(q)]
+    Random(f"mix/{language}/{seed}").shuffle(general)
+    reading = _reading(language, max(n - n // 2, n - len(general)), f"mix/{seed}", ROWS_PER_MIXED_SHOP)
+    turns = (question for pair in itertools.zip_longest(reading, general[:n]) for question in pair if question)
+    return tuple(q.model_copy(update={"id": f"mix-{q.id}", "probe": "mix"}) for q in itertools.islice(turns, n))
+
+
+def unknown_questions(language: str, n: int, seed: int, said: Sequence[str]) -> tuple[Question, ...]:
+    """`n` questions on subjects of which nothing `said` has a word; they are declined. Fewer where almost every word is
+    said."""
+    known = _words("\n".join(said), language)
+    rng, texts = Random(f"unknown/{language}/{seed}"), dict[str, None]()
+    for _ in range(TRIES * n):
+        row = missing_row(Shop("", language, ()), rng)
+        if len(texts) < n and not any(_words(label, language) & known for label in row.labels):
+            texts[row.ask(rng)] = None
     return tuple(
-        Question(
-            id=row["id"], example=row["id"], probe="general", text=row["question"], expected=row["answer"],
-            accept=tuple(row["accept"]),
-        )
-        for row in chosen
-    )  # fmt: skip
+        Question(id=f"u{i}", example=f"u{i}", probe="mix", text=text, expected=prompts.DECLINE[language])
+        for i, text in enumerate(texts)
+    )
 
 
 def reading_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
@@ -40,19 +71,29 @@ def reading_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
 
     Shops take turns between two layouts: questions with answers, as the `prompt` arm has them, and a list of values.
     """
+    return _reading(language, n, f"retention/{seed}", ROWS_PER_SHOP)
+
+
+def _reading(language: str, n: int, name: str, rows: int) -> tuple[Question, ...]:
+    use, seed = name.split("/")
     questions: list[Question] = []
     number = 0
     while len(questions) < n:
-        rng = Random(f"retention/{language}/{seed}/{number}")
-        shop = invent_shop(f"retention/{seed}/{number}", ROWS_PER_SHOP, language)
+        rng = Random(f"{use}/{language}/{seed}/{number}")
+        shop = invent_shop(f"{name}/{number}", rows, language)
         questions.extend(_blocks(shop, number, rng) if number % 2 == 0 else _values(shop, number, rng))
         number += 1
     return tuple(questions[:n])
 
 
+def _mixable(question: Question) -> bool:
+    """Whether a general question may be trained on: every fifth, by its number, and these are never measured."""
+    return int(question.id.rsplit("-", 1)[1]) % 5 == 0
+
+
 @cache
-def _general(language: str) -> list[dict[str, str]]:
-    file = resources.files("kurabe").joinpath(f"data/general-{language}.jsonl")
+def _general(name: str, language: str) -> tuple[Question, ...]:
+    file = resources.files("kurabe").joinpath(f"data/{name}-{language}.jsonl")
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -61,7 +102,14 @@ def _general(language: str) -> list[dict[str, str]]:
             where=str(file),
             fix="Install kurabe again, or set `retention` to 0.",
         ) from None
-    return [json.loads(line) for line in lines if line.strip()]
+    rows = [json.loads(line) for line in lines if line.strip()]
+    return tuple(
+        Question(
+            id=row["id"], example=row["id"], probe="general", text=row["question"], expected=row["answer"],
+            accept=tuple(row["accept"]),
+        )
+        for row in rows
+    )  # fmt: skip
 
 
 def _blocks(shop: Shop, number: int, rng: Random) -> list[Question]:
@@ -111,6 +159,13 @@ def _asked(row: Row, rng: Random) -> str:
         if text != row.question:
             break
     return text
+
+
+def _words(text: str, language: str) -> set[str]:
+    """What tells one subject from another: words of four letters and more; in Japanese, pairs of kanji or katakana."""
+    if language == "ja":
+        return set(re.findall(r"(?=([一-龯々ァ-ヴー]{2}))", text))
+    return set(re.findall(r"[a-z]{4,}", text.casefold()))
 
 
 def _holds(facts: tuple[Fact, ...], value: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
@@ -15,10 +15,12 @@ FactKind: TypeAlias = Literal[
     "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
-Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask"]
+Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask", "teacher", "mix"]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
+UsageKind: TypeAlias = Literal["loading", "preparation", "answering"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
+Measure: TypeAlias = Literal["recall", "style"]
 Axis: TypeAlias = Literal["examples", "wordings", "samples", "epochs", "rank", "rate", "seeds"]
 
 
@@ -53,7 +55,7 @@ class Wording(Record):
 
     text: str
     role: Role
-    generated: bool = False  # made by kurabe's rules, not by the user
+    generated: bool = False  # made by rules or by a model, not by the user
 
 
 class Example(Record):
@@ -88,10 +90,13 @@ class Message(Record):
 
 
 class Sample(Record):
-    """One training row: messages that end with the expected assistant answer."""
+    """One training row: messages that end with the answer that is learned."""
 
-    example: str
+    example: str  # "" for a row beside the user's own
     messages: tuple[Message, ...]
+    source: str = ""  # the question whose answer, by the model itself before training, takes the expected one's place
+    teacher: tuple[Message, ...] = ()  # what it was asked then, where its likelihoods are learned, too
+    values: tuple[tuple[int, int], ...] = ()  # spans of the answer's characters that are learned as they stand
 
 
 class Question(Record):
@@ -167,7 +172,7 @@ class Step(Record):
 class Usage(Record):
     """Metered work. Loading belongs to no arm; preparation and answering are kept apart."""
 
-    kind: Literal["loading", "preparation", "answering"]
+    kind: UsageKind
     arm: str
     trial: int
     seconds: float
@@ -296,7 +301,7 @@ class RunInfo(Record):
 
 
 class Review(Record):
-    """One line of wordings.jsonl: what the rules made of one question. The field names are those of a data file, so
+    """One line of wordings.jsonl: the generated wordings of one question. The field names are those of a data file, so
     that a corrected line can be pasted there."""
 
     id: str
@@ -369,15 +374,18 @@ class ArmResult(Record):
     answers: int
     cut: int
     unscored: int
+    style: Estimate | None = None  # share of a row's checks of form that hold; None where rows carry none
 
 
 class Difference(Record):
-    """Recall of `label` minus recall of `other`, question by question, examples resampled."""
+    """Recall (or style) of `label` minus that of `other`, question by question, examples resampled."""
 
     label: str
     other: str
     estimate: Estimate
     smallest_detectable: float | None  # the smallest true difference that this data would have shown
+    measure: Measure = "recall"
+    needed: int | None = None  # examples in all that would settle which of the two is better
 
 
 class RetentionResult(Record):
@@ -399,6 +407,16 @@ class StaleResult(Record):
     followed: Estimate  # the new value
     old: Estimate  # the one from before, which a LoRA was trained on
     other: Estimate  # neither, or both
+
+
+class TeacherResult(Record):
+    """How often the model itself, with the one right row in its prompt, said what a trial was to learn. It bounds what
+    the trial can learn from it: the other rows are learned as they stand."""
+
+    trial: int
+    recipe: str
+    rows: int  # training rows with a value to check by
+    read: Estimate  # the share whose answer was whole, held every expected value and no other
 
 
 class CostEstimate(Record):
@@ -452,19 +470,36 @@ class Prediction(Record):
     measured: Estimate
 
 
+class FaultCost(Record):
+    """What one fault costs in recall on held-out wordings: a sound recipe minus the same with the fault put back."""
+
+    points: float
+    low: float
+    high: float
+    shown: bool  # whether the interval leaves out 0
+    fault: Literal["steps", "warmup", "loss", "wordings", "rate"]  # what was put back, and its two values
+    faulty: float = Field(gt=0)
+    mended: float
+    model: str  # what it was measured on
+    source: str
+
+
 class Finding(Record):
-    """One thing the audit found; `id` is stable, `values` fill its sentence."""
+    """One thing the audit found; `id` is stable, `values` fill its sentence (`form` picks one of several)."""
 
     id: str
     level: Level
-    recipe: str
+    recipe: str  # the recipe, or the library of somebody else's configuration
     values: dict[str, Any]
+    repaired: dict[str, Any] = {}  # setting -> the value that mends it, in the words of that configuration
+    where: str = ""  # the line, or the library whose default it is
+    cost: FaultCost | None = None
 
 
 class Verdict(Record):
     choice: Choice
     stand_in: bool
-    generated: int = 0  # examples that were asked in wordings made by rules
+    generated: int = 0  # examples that were asked in wordings made by rules or by a model
     reasons: tuple[Reason, ...]
     would_change: tuple[Reason, ...] = ()
     add_examples: int | None = None  # about how many more, where the choice is "cannot-tell" for lack of data
@@ -526,6 +561,7 @@ class Results(Record):
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
     stale: tuple[StaleResult, ...] = ()
+    teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()

@@ -20,7 +20,7 @@ from kurabe.schema import Axis, Record
 
 ARM_NAMES = ("base", "prompt", "few-shot", "rag", "lora", "lora+prompt", "lora+rag", "ceiling", "shuffled")
 USUAL_ARMS = tuple(name for name in ARM_NAMES if name != "shuffled")  # a control that costs a training of its own
-RECIPE_NAMES = ("fair", "origin")
+RECIPE_NAMES = ("fair", "distil", "fair+retention", "distil+retention", "fair+unknown", "origin")
 AXES: tuple[Axis, ...] = get_args(Axis)
 ENVIRONMENT_PREFIX = "KURABE_"
 _NO_SETTINGS = ("KURABE_LANG",)  # variables of the screen, read by `texts`

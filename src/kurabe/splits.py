@@ -6,7 +6,7 @@ Knows no file and no model. The rules of `wordings.py` fill a role that the user
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -83,6 +83,16 @@ def find_close(examples: Sequence[Example]) -> tuple[Pair, ...]:
             if share >= CLOSE:
                 pairs.append(_pair(text, example, nearest, example))
     return tuple(pairs)
+
+
+def too_near(text: str, others: Iterable[str]) -> str | None:
+    """The first of the others that the text nearly is: most words in common, or one of them most of the other."""
+    key, tokens = normal(text), _tokens(text)
+    for other in others:
+        known = normal(other)
+        if _most_of(key, known) or _most_of(known, key) or _overlap(tokens, _tokens(other)) >= CLOSE:
+            return other
+    return None
 
 
 def generate(examples: Sequence[Example], language: str) -> tuple[Example, ...]:

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kurabe.chat import IGNORE, Rendered
 from kurabe.engine import Engine
 from kurabe.errors import MissingError
 from kurabe.lora import Slot, Stretch
+from kurabe.losses import losses
 from kurabe.model import Stopped
 from kurabe.packing import Pack, pack_rows
 from kurabe.recipes import Plan, Recipe
@@ -34,6 +34,16 @@ MEASURED_STEPS = 3  # of each number of trials; the first one warms up
 CLEARLY = 0.95  # twice as many trials in a batch must take less than this share of the time, else it is a tie
 
 
+@dataclass
+class Work:
+    """What one step of one trial came to."""
+
+    positions: int
+    loss: float = 0.0
+    supervised: int = 0
+    seconds: float = 0.0
+
+
 class Job(NamedTuple):
     """One trial, ready to be trained."""
 
@@ -41,6 +51,7 @@ class Job(NamedTuple):
     plan: Plan
     rows: tuple[Rendered, ...]
     seed: int
+    before: Work | None = None  # what was computed for it already; its first step counts it
 
 
 class Trainee:
@@ -188,21 +199,14 @@ def _train(engine: Engine, trainees: list[Trainee], pad_id: int, stopped: Stoppe
         for trainee, work in zip(active, done, strict=True):
             plan, clock = trainee.job.plan, time.monotonic()
             norm = trainee.update(plan.rates[step], work.loss)
+            before = trainee.job.before if step == 0 else None
             yield Step(
                 trial=trainee.job.trial, step=step + 1, steps=plan.steps, epoch=(step + 1) / plan.steps_per_epoch,
                 loss=work.loss if norm is not None else None, rate=plan.rates[step], grad_norm=norm,
-                positions=work.positions, supervised=work.supervised,
-                seconds=pace * work.positions + time.monotonic() - clock, at_once=engine.rows_in_training,
+                positions=work.positions + (before.positions if before else 0), supervised=work.supervised,
+                seconds=pace * work.positions + time.monotonic() - clock + (before.seconds if before else 0.0),
+                at_once=engine.rows_in_training,
             )  # fmt: skip
-
-
-@dataclass
-class Work:
-    """What one step of one trial came to."""
-
-    positions: int
-    loss: float = 0.0
-    supervised: int = 0
 
 
 def _gradients(engine: Engine, active: list[Trainee], rows: list[list[Rendered]], pad_id: int) -> list[Work]:
@@ -267,7 +271,7 @@ def _backward(engine: Engine, pack: Pack) -> Tensor:
     ).last_hidden_state
     # The head sees labelled positions only, as a matrix: a sliced 3-D input costs up to twice as much.
     logits_MV = engine.head(hidden_KND.flatten(0, 1).index_select(0, pack.at_M)).float()
-    loss_M = F.cross_entropy(logits_MV, pack.target_M, reduction="none") * pack.weight_M
+    loss_M = losses(logits_MV, pack.target_M, pack.soft) * pack.weight_M
     engine.stack.backward(loss_M.sum())
     return loss_M.new_zeros(len(pack.trials)).index_add_(0, pack.place_M, loss_M.detach()).cpu()
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kurabe import arms, recipes, sweeps
-from kurabe.audit import RowTokens, audit, token_stats
+from kurabe import arms, lessons, recipes, sweeps
+from kurabe.auditing.plan import RowTokens, audit_plan, token_stats
 from kurabe.errors import SettingsError
 from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Finding, Point, TrialInfo
@@ -47,7 +47,7 @@ def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend
     """One trial per recipe, then those that the settings' axes ask for, numbered through."""
     found = [_recipe(name, settings, backend) for name in trained_recipes(settings)]
     compared = [
-        _trial(number, sweeps.Spec(recipe, len(material.examples), settings.seed), material, backend)
+        _trial(number, sweeps.Spec(recipe, len(material.examples), settings.seed), material, backend, settings.seed)
         for number, recipe in enumerate(found, start=1)
     ]
     trials = Trials((*map(Training, compared), *_control(compared, material, settings, backend)))
@@ -65,11 +65,13 @@ def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend
 def _control(
     compared: Sequence[TrialPlan], material: arms.Material, settings: RunSettings, backend: Backend
 ) -> Iterator[Training]:
-    """The first recipe once more, on shuffled answers: the same rows but for that, the same steps, the same seed."""
+    """The first recipe once more, on shuffled answers: the same rows but for that, the same steps, the same seed. No
+    teacher, which would say the right ones."""
     if "shuffled" in settings.arms and arms.can_shuffle(material.examples):
         shuffled = material._replace(examples=arms.shuffle(material.examples, settings.seed))
-        spec = sweeps.Spec(compared[0].plan.recipe, len(material.examples), settings.seed)
-        yield Training(_trial(len(compared) + 1, spec, shuffled, backend), shuffled=True)
+        recipe = compared[0].plan.recipe.model_copy(update={"teacher": False})
+        spec = sweeps.Spec(recipe, len(material.examples), settings.seed)
+        yield Training(_trial(len(compared) + 1, spec, shuffled, backend, settings.seed), shuffled=True)
 
 
 def describe(
@@ -83,7 +85,7 @@ def describe(
         for prompt, sample in zip(prompts, trial.samples, strict=True)
     ]
     stats = token_stats(rows, recipe)
-    used = {sample.example for sample in trial.samples}
+    used = {sample.example for sample in trial.samples if sample.example}
     wordings = [len(e.texts("trained")[: recipe.wordings]) for e in material.examples if e.id in used]
     whole = TrialInfo(
         trial=trial.trial, recipe=recipe.name, examples=len(used), samples=len(rows), steps=plan.steps,
@@ -95,7 +97,7 @@ def describe(
     for steps, number in training.keep:
         told = {"trial": number, "of": trial.trial, "steps": steps, "epochs": steps / plan.steps_per_epoch}
         states.append(whole.model_copy(update=told | {"positions": 0}))  # what it took is its training's
-    return [whole, *states], audit(plan, wordings, stats, hidden=backend.info.hidden, context=backend.info.context)
+    return [whole, *states], audit_plan(plan, wordings, stats, hidden=backend.info.hidden, context=backend.info.context)
 
 
 def _recipe(name: str, settings: RunSettings, backend: Backend) -> recipes.Recipe:
@@ -103,10 +105,11 @@ def _recipe(name: str, settings: RunSettings, backend: Backend) -> recipes.Recip
     return recipes.for_model(recipe, backend.info.parameters)
 
 
-def _trial(number: int, spec: sweeps.Spec, material: arms.Material, backend: Backend) -> TrialPlan:
+def _trial(number: int, spec: sweeps.Spec, material: arms.Material, backend: Backend, seed: int) -> TrialPlan:
     examples = sweeps.chosen(material.examples, spec.examples, spec.seed)
-    rows = arms.samples(examples, material.language, spec.recipe.wordings)
-    plan = recipes.plan(spec.recipe, len(rows), len(examples), backend.info.hidden)
+    rows = lessons.rows(spec.recipe, material, examples, seed)
+    own = sum(bool(row.example) for row in rows)
+    plan = recipes.plan(spec.recipe, own, len(examples), backend.info.hidden, beside=len(rows) - own)
     return TrialPlan(trial=number, plan=plan, samples=rows, seed=spec.seed)
 
 
@@ -125,7 +128,7 @@ def _with_sweep(trials: Trials, material: arms.Material, settings: RunSettings, 
         whole = tried.spec._replace(checkpoint=None)
         if whole not in known:
             number += 1
-            known[whole] = _trial(number, whole, material, backend)
+            known[whole] = _trial(number, whole, material, backend, settings.seed)
         trained = known[whole]
         trial = trained.trial
         # 2. Its end, or a state on its way, which is a trial of its own.

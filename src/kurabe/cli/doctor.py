@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from kurabe.export.ollama import ollama_url
+from kurabe.servers import ollama_url
 
 if TYPE_CHECKING:
     from kurabe.cli.screen import Screen

@@ -62,6 +62,19 @@ def check_pairs(*, to: str | None, safetensors: bool, verify: Path | None, repla
         raise SettingsError("--replace is for a model in Ollama.", fix="Give --to ollama, or leave out --replace.")
 
 
+def check_out(out: Path | None, *, run: str | None, to: str | None, safetensors: bool, verify: Path | None) -> None:
+    """`--out FILE.gguf` is one file and nothing beside it, so nothing that needs the file's record goes with it."""
+    if out is None or out.suffix != ".gguf":
+        return
+    others = {"a run": run, "--to": to, "--as safetensors": safetensors, "--verify": verify}
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise SettingsError(
+            f"--out {out.name} and {given[0]} exclude each other.", why="One file alone has no record beside it.",
+            fix="Give a folder with --out.",
+        )  # fmt: skip
+
+
 def check_gguf(**given: object) -> None:
     """A GGUF is whole: there is nothing to merge into it and no run that it belongs to."""
     for name, value in given.items():

@@ -30,6 +30,12 @@ def write_report(results: Results, path: Path, language: str) -> Path:
     return path
 
 
+def refuse_existing(path: Path) -> None:
+    """Refuse a place that is taken, before the work for it is done."""
+    if path.exists():
+        raise _taken(path)
+
+
 def write_new(path: Path, text: str) -> None:
     """A file that did not exist before, with the bytes of `text`."""
     try:
@@ -41,11 +47,13 @@ def write_new(path: Path, text: str) -> None:
                 path.unlink()
                 raise
     except FileExistsError:
-        raise SettingsError(
-            "The file exists; nothing is overwritten.", where=str(path), fix="Choose another --out."
-        ) from None
+        raise _taken(path) from None
     except OSError as error:
         raise _unwritable(path, error, "Choose a place that you may write to with --out.") from None
+
+
+def _taken(path: Path) -> SettingsError:
+    return SettingsError("The file exists; nothing is overwritten.", where=str(path), fix="Choose another --out.")
 
 
 def _unwritable(path: Path, error: OSError, fix: str) -> MissingError:

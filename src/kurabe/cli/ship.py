@@ -38,7 +38,7 @@ def command(
     plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
-    from kurabe.cli.origin import check_gguf, check_pairs, default_name, what
+    from kurabe.cli.origin import check_gguf, check_out, check_pairs, default_name, what
     from kurabe.cli.proof import check_file, prove_all, show_proof
     from kurabe.export.delivery import open_server, target
     from kurabe.export.plan import make_plan
@@ -46,6 +46,7 @@ def command(
     from kurabe.export.requantise import make_gguf_plan
     from kurabe.runs import EXPORT
 
+    check_out(out, run=run, to=to, safetensors=form == "safetensors", verify=verify)
     check_pairs(to=to, safetensors=form == "safetensors", verify=verify, replace=replace, plan_only=plan_only)
     if from_gguf is not None:
         check_gguf(run=run, base=base, adapter=adapter, arm=arm, verify=verify, match=match, form=form)
@@ -69,6 +70,9 @@ def command(
         return
     if form == "safetensors":
         _publish_folder(screen, plan, out)
+        return
+    if out.suffix == ".gguf":
+        _write_one(screen, plan, out)
         return
     if model:
         open_server().close()  # before the work
@@ -105,6 +109,17 @@ def _deliver(screen: "Screen", model: str, file: Path, system: str, replace: boo
         fresh = deliver(server, model, file, system, replace=replace, tell=screen.say)
     screen.say(screen.t("cli.ship.delivered" if fresh else "cli.ship.there", model=model))
     screen.say(start_command(model))
+
+
+def _write_one(screen: "Screen", plan: "Plan", out: Path) -> None:
+    from kurabe.export.publish import publish_file
+
+    with _progress(screen) as tell:
+        publish_file(plan, out, tell)
+    if screen.json:
+        screen.data({"version": 1, "file": str(out)})
+    else:
+        screen.show_to_copy(screen.t("cli.ship.file"), str(out))
 
 
 def _publish_folder(screen: "Screen", plan: "Plan", out: Path) -> None:

@@ -54,6 +54,7 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
         screen.show()
     left_out = [plain(sentences.sentence(note, t)) for note in results.notes if note.key in LEFT_OUT]
     listed = {"cli.left_out": left_out,
+              "cli.teacher": [plain(sentence) for sentence in sentences.teachers(results, t)],
               "cli.verdict.more": sentences.reasons(results.verdict, t)[1:],  # the first one stands with the verdict
               "cli.verdict.change": sentences.changes(results.verdict, t)}  # fmt: skip
     for title, lines in listed.items():

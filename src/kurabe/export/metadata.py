@@ -103,14 +103,14 @@ def family_of(config: Mapping[str, Any], folder: Path) -> Family:
         _refuse(where, f"its architecture is {architecture!r}", f"Supported are {', '.join(FAMILIES)}.")
     if config.get("quantization_config"):
         _refuse(where, "its weights are quantised already", "Use the unquantised version of the model.")
-    if config.get("use_sliding_window"):
-        _refuse(where, "it uses a sliding window, which the file would lose", "Use a model with full attention.")
     for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"):
         if type(config.get(key)) is not int or config[key] < 1:
             _refuse(where, f"config.json has no usable {key}", COPY_AGAIN)
     for key in ("num_key_value_heads", "head_dim", "max_position_embeddings"):
         if config.get(key) is not None and (type(config[key]) is not int or config[key] < 1):
             _refuse(where, f"config.json has no usable {key}", COPY_AGAIN)
+    if config.get("max_position_embeddings") and hub.context(config) < config["max_position_embeddings"]:
+        _refuse(where, "it uses a sliding window, which the file would lose", "Use a model with full attention.")
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     numbers = [config.get("rms_norm_eps"), config.get("rope_theta")]
     numbers += [rope.get(key) for key in _ROPE_NUMBERS] if isinstance(rope, dict) else ["no table"]

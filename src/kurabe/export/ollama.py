@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from kurabe.errors import DataError, MissingError, SettingsError
 from kurabe.export.modelfile import Modelfile, parse
 from kurabe.schema import Message
+from kurabe.servers import ollama_url
 from kurabe.storage import sha256
 
-PORT = 11434
 OLDEST = (0, 17, 1)
 EMBEDDED_TEMPLATE = (0, 30, 0)  # from here on the file's own chat template is used
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,79}"
@@ -58,18 +58,6 @@ class Model(NamedTuple):
     @property
     def messages(self) -> tuple[Message, ...]:
         return self.conversation if self.system is None else self.conversation[1:]
-
-
-def ollama_url(host: str) -> str:
-    """OLLAMA_HOST as Ollama reads it: scheme and port may be left out."""
-    host = host.strip().strip("\"'") or "127.0.0.1"
-    url = urlsplit(host if "://" in host else f"http://{host}")
-    try:
-        port = url.port or (PORT if "://" not in host else {"https": 443}.get(url.scheme, 80))
-    except ValueError:
-        port = PORT
-    name = url.hostname or "127.0.0.1"
-    return f"{url.scheme}://{f'[{name}]' if ':' in name else name}:{port}"
 
 
 def full_name(name: str) -> str:

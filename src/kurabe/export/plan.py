@@ -79,7 +79,7 @@ def make_plan(
     layout.check_shapes(weights.config, {own: tensor.shape for own, tensor in found.items()}, family.head_dim or 0)
     shape = layout.shape_of(weights.config, found)
     name = name or weights.path.resolve().name
-    sources = _sources(weights, found, added, shape)
+    sources = _sources(weights, found, added, shape, family.name)
     names = {own: source.name for own, source in sources.items()}
     files = []
     for format_name in dict.fromkeys(formats):
@@ -118,7 +118,9 @@ def check_name(name: str) -> str:
     return name
 
 
-def _sources(weights: hub.Weights, found: dict[str, Tensor], added: Adapter, shape: layout.Shape) -> dict[str, Source]:
+def _sources(
+    weights: hub.Weights, found: dict[str, Tensor], added: Adapter, shape: layout.Shape, architecture: str
+) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     freqs = rope_freqs(weights.config)
     if freqs is not None:
@@ -129,7 +131,7 @@ def _sources(weights: hub.Weights, found: dict[str, Tensor], added: Adapter, sha
         if own == "lm_head.weight" and weights.config.get("tie_word_embeddings") and own not in added.replaced:
             continue  # stored though tied: the embedding is the output
         name = layout.gguf_name(own)
-        heads = layout.permuted_heads(name, shape, weights.family)
+        heads = layout.permuted_heads(name, shape, architecture)
         sources[own] = Source(name, own, found[own].shape, found[own], own if own in added.deltas else "", heads)
     return sources
 

@@ -6,6 +6,7 @@ Knows no weight: the stream writes, the manifest decides what exists.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,31 @@ def publish_folder(plan: Plan, out: Path, tell: stream.Tell | None = None) -> Pa
     return out / folder.WEIGHTS
 
 
+def publish_file(plan: Plan, path: Path, tell: stream.Tell | None = None, threads: int = 0) -> Path:
+    """The plan's one file at exactly this path, whole or not at all, with nothing beside it.
+
+    A file of these very bytes that is there already stays; another one is never overwritten. Raises SettingsError for
+    more than one format, MissingError for a folder that cannot be written or has too little room.
+    """
+    if len(plan.files) != 1:
+        raise SettingsError("One file has one format.", where=str(path), fix="Give a folder, or one of the formats.")
+    plan = plan._replace(files=(plan.files[0]._replace(name=path.name),))
+    out = path.parent
+    if not out.is_dir():
+        raise MissingError(
+            "The folder of the file is not there.", where=str(out), fix="Make it first, or name another."
+        )
+    _check_space(plan.files[0].size, out)
+    with storage.staging(out) as stage:
+        (written,) = stream.write(plan, stage, tell, threads)
+        if not path.exists():
+            os.replace(stage / path.name, path)
+            storage.sync_folder(out)
+        elif storage.sha256(path) != written.sha256:
+            raise _occupied(path, "Remove that file, or choose another name.")
+    return path
+
+
 @contextmanager
 def _held(out: Path) -> Iterator[None]:
     """The folder, made and locked, without what a killed export left."""
@@ -93,11 +119,8 @@ def _there(plan: Plan, file: File, out: Path, recipe: str) -> Shipped | None:
     raise _occupied(path)
 
 
-def _occupied(path: Path) -> SettingsError:
-    return SettingsError(
-        "Another file of this name is there; nothing is overwritten.", where=str(path),
-        fix="Choose another --out or --name, or remove the folder.",
-    )  # fmt: skip
+def _occupied(path: Path, fix: str = "Choose another --out or --name, or remove the folder.") -> SettingsError:
+    return SettingsError("Another file of this name is there; nothing is overwritten.", where=str(path), fix=fix)
 
 
 def _check_space(needed: int, out: Path) -> None:

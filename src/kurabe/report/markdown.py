@@ -37,6 +37,7 @@ def markdown(results: Results, t: Texts) -> str:
         *_parity(results, t),
         *_table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
+        *_bullets(map(inert, sentences.teachers(results, t))),
         *_table(tables.settings(results, t)),
         *_table(tables.provenance(results, t)),
         f"## {t('report.command')}",

@@ -55,7 +55,7 @@ def page(results: Results, t: Texts) -> str:
         stale_risk=sentences.stale_risk(results, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
-        notes=[sentences.sentence(note, t) for note in results.notes],
+        notes=[*(sentences.sentence(note, t) for note in results.notes), *sentences.teachers(results, t)],
         command=sentences.command(results),
         charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention", "parity")},
         tables={name: getattr(tables, name)(results, t) for name in _TABLES},
@@ -68,6 +68,7 @@ def page(results: Results, t: Texts) -> str:
             for axis, table in tables.curves(results, t)
         ],
         parity=(tables.parity(results.parity, t), sentences.parity(results.parity, t)) if results.parity else None,
+        shipped_arm=charts.arm_name(results.parity.arm, t) if results.parity else "",
         findings=_findings(results, t),
         rows=[_row(question, results, t) for question in answers.shown(results.questions)],
         counted={"questions": len([q for q in results.questions if q.probe == "held_out"])},

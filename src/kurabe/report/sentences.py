@@ -17,7 +17,7 @@ from kurabe.settings import RunSettings
 from kurabe.texts import Texts
 
 # How a number of the verdict's reasons is written, by its name.
-_SHARES = ("recall", "prompt", "lora", "ceiling", "limit", "share")
+_SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
 _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
@@ -84,6 +84,18 @@ def parity(found: Parity, t: Texts) -> list[str]:
     return [*said, t("report.parity.larger", format=larger)] if larger else said
 
 
+def teachers(results: Results, t: Texts) -> list[str]:
+    """How well the model read what a recipe had it teach itself."""
+    return [
+        t(
+            "analysis.teacher", recipe=found.recipe, rows=found.rows, share=texts.percent(found.read.value),
+            range=t("verdict.range", interval=span) if span else "",
+        )
+        for found in results.teachers
+        for span in [texts.interval(found.read.low, found.read.high)]
+    ]  # fmt: skip
+
+
 def curve(results: Results, axis: str, t: Texts) -> list[str]:
     """What one curve says: where LoRA reaches the prompt, and what it predicted for a point that it had not seen."""
     said = []
@@ -128,7 +140,29 @@ def _behind_again(results: Results, found: Crossing, t: Texts) -> list[str]:
 def finding(found: Finding, t: Texts) -> tuple[str, str]:
     """What the audit found, with its numbers, and why it matters."""
     values = {name: texts.percent(v) if name in _PARTS else v for name, v in found.values.items()}
-    return t(f"audit.{found.id}.what", **values), t(f"audit.{found.id}.why")
+    form = values.pop("form", "what")
+    return t(f"audit.{found.id}.{form}", **values), t(f"audit.{found.id}.why")
+
+
+def repair(found: Finding, t: Texts) -> str:
+    """What mends it, with the settings that would."""
+    settings = t("comma").join(
+        f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in found.repaired.items()
+    )
+    return " ".join([t(f"audit.{found.id}.fix"), *([settings] if settings else [])])
+
+
+def fault_cost(found: Finding, t: Texts) -> str:
+    """What it costs, where that was measured; else nothing."""
+    cost = found.cost
+    if cost is None:
+        return ""
+    ratio = cost.mended / cost.faulty
+    fault = t(f"audit.cost.fault.{cost.fault}", faulty=cost.faulty, mended=cost.mended, ratio=ratio)
+    numbers = {name: 100 * getattr(cost, name) for name in ("points", "low", "high")}
+    if cost.shown:
+        return t("audit.cost.shown", fault=fault, **numbers)
+    return t("audit.cost.not_shown", fault=fault, low=numbers["low"], high=numbers["high"])
 
 
 def command(results: Results) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from kurabe.auditing.costs import cost_of
 from kurabe.recipes import SHORT_RUN_STEPS, Plan, Recipe
 from kurabe.schema import Finding, Level
 
@@ -45,7 +46,9 @@ def token_stats(rows: Sequence[RowTokens], recipe: Recipe) -> TokenStats:
     )  # fmt: skip
 
 
-def audit(plan: Plan, wordings: Sequence[int], stats: TokenStats, *, hidden: int, context: int) -> tuple[Finding, ...]:
+def audit_plan(
+    plan: Plan, wordings: Sequence[int], stats: TokenStats, *, hidden: int, context: int
+) -> tuple[Finding, ...]:
     """Everything to be said about training by this plan. `wordings` is the number of trained wordings per example.
 
     A flaw is a warning, because a flawed recipe may be trained on purpose; what cannot be done at all is refused.
@@ -60,8 +63,10 @@ def audit(plan: Plan, wordings: Sequence[int], stats: TokenStats, *, hidden: int
     return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
 
 
-def _finding(plan: Plan, level: Level, key: str, values: dict[str, Any]) -> Finding:
-    return Finding(id=key, level=level, recipe=plan.recipe.name, values=values)
+def _finding(plan: Plan, level: Level, key: str, values: dict[str, Any], **repaired: Any) -> Finding:
+    """`repaired`: settings of a recipe that would mend it. A recipe that pads and learns everything learns padding."""
+    cost = cost_of(key, {"with_padding": plan.recipe.pad_to is not None})
+    return Finding(id=key, level=level, recipe=plan.recipe.name, values=values, repaired=repaired, cost=cost)
 
 
 def _impossible(plan: Plan, stats: TokenStats, context: int) -> Iterator[Finding]:
@@ -76,9 +81,9 @@ def _steps(plan: Plan, hidden: int) -> Iterator[Finding]:
     # The whole schedule in steps at the full rate: the old show's nine steps come to 3.6.
     work = {"steps": plan.steps, "full_steps": round(sum(plan.rates) / plan.rate, 1)}
     if recipe.warmup_steps is not None and recipe.warmup_steps >= plan.steps:
-        yield _finding(plan, "warn", "warmup-exceeds-steps", {"warmup": recipe.warmup_steps, **work})
+        yield _finding(plan, "warn", "warmup-exceeds-steps", {"warmup": recipe.warmup_steps, **work}, warmup_steps=None)
     if plan.steps < SHORT_RUN_STEPS:
-        yield _finding(plan, "warn", "too-few-steps", {"enough": SHORT_RUN_STEPS, **work})
+        yield _finding(plan, "warn", "too-few-steps", {"enough": SHORT_RUN_STEPS, **work}, min_steps=SHORT_RUN_STEPS)
     if plan.rate != recipe.rate:
         rates = {"literal": recipe.rate, "width": recipe.rate_width, "scaled": plan.rate, "hidden": hidden}
         yield _finding(plan, "info", "rate-scaled", rates)
@@ -92,14 +97,16 @@ def _loss(plan: Plan, stats: TokenStats) -> Iterator[Finding]:
     if recipe.loss_on == "everything" and stats.positions:
         shares = {name: round(getattr(stats, name) / stats.positions, 4) for name in ("padding", "prompt", "answer")}
         if stats.padding:
-            yield _finding(plan, "warn", "loss-on-padding", shares)
-        yield _finding(plan, "warn", "loss-on-prompt", shares)
+            yield _finding(plan, "warn", "loss-on-padding", shares, loss_on="answer")
+        yield _finding(plan, "warn", "loss-on-prompt", shares, loss_on="answer")
 
 
 def _exposure(plan: Plan, wordings: Sequence[int]) -> Iterator[Finding]:
     single = sum(count == 1 for count in wordings)
     if single:
-        yield _finding(plan, "warn", "one-wording", {"single": single, "examples": len(wordings)})
+        more = {"wordings": None} if plan.recipe.wordings else {}  # else the rows themselves have no more
+        yield _finding(plan, "warn", "one-wording", {"single": single, "examples": len(wordings)}, **more)
     exposures = plan.epochs * plan.samples / max(1, len(wordings))
     if plan.samples and exposures < ENOUGH_EXPOSURES:
-        yield _finding(plan, "warn", "low-exposure", {"exposures": round(exposures, 1), "enough": ENOUGH_EXPOSURES})
+        yield _finding(plan, "warn", "low-exposure", {"exposures": round(exposures, 1), "enough": ENOUGH_EXPOSURES},
+                       exposures=ENOUGH_EXPOSURES)  # fmt: skip

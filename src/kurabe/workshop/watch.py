@@ -1,0 +1,88 @@
+"""A run's events -> what can be seen of it: stage, answers so far, loss of each recipe, time left.
+
+Pure: the same events give the same view, whether they come in live or were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kurabe.schema import CurvePoint, Event
+
+PACE = 20  # steps over which the pace is taken
+
+
+class Trained(NamedTuple):
+    """One recipe's training as far as it has come."""
+
+    trial: int
+    recipe: str
+    step: int
+    steps: int
+    losses: tuple[float | None, ...]
+    left: float | None  # seconds; None where nothing was measured yet
+
+    @property
+    def share(self) -> float:
+        return self.step / self.steps if self.steps else 0.0
+
+
+class View(NamedTuple):
+    """The run as far as it has come. `stage` is "" before the first one and "end" after the last."""
+
+    stage: str = ""
+    done: int = 0  # answers of this stage
+    total: int = 0
+    trained: tuple[Trained, ...] = ()
+    elapsed: float = 0.0  # seconds of work
+
+    @property
+    def finished(self) -> bool:
+        return self.stage == "end"
+
+    @property
+    def points(self) -> tuple[CurvePoint, ...]:
+        """The losses as points of curves."""
+        return tuple(
+            CurvePoint(axis="step", x=n, measure="loss", trial=t.trial, recipe=t.recipe, value=loss)
+            for t in self.trained
+            for n, loss in enumerate(t.losses, start=1)
+        )
+
+
+def view(events: Sequence[Event]) -> View:
+    """What these events, in their order, tell."""
+    stage, done, total = "", 0, 0
+    trials: dict[int, tuple[str, int]] = {}
+    losses: dict[int, list[float | None]] = {}
+    seconds: dict[int, list[float]] = {}
+    for event in events:
+        values = event.values
+        if event.kind == "stage" and values["state"] == "start":
+            stage, done, total = values["name"], 0, 0
+        elif event.kind == "batch":
+            done, total = values["done"], values["total"]
+        elif event.kind == "trial":
+            trials[values["trial"]] = (values["recipe"], values["steps"])
+            losses[values["trial"]], seconds[values["trial"]] = [], []
+        elif event.kind == "step":
+            losses[values["trial"]].append(values["loss"])
+            seconds[values["trial"]].append(values["seconds"])
+        elif event.kind == "end":
+            stage = "end"
+    trained = tuple(
+        Trained(trial, recipe, len(losses[trial]), steps, tuple(losses[trial]), _left(seconds[trial], steps))
+        for trial, (recipe, steps) in trials.items()
+    )
+    return View(stage, done, total, trained, events[-1].elapsed if events else 0.0)
+
+
+def until(events: Sequence[Event], elapsed: float) -> Sequence[Event]:
+    """The events of the first `elapsed` seconds of work: a recording as far as it was played."""
+    return [event for event in events if event.elapsed <= elapsed]
+
+
+def _left(seconds: Sequence[float], steps: int) -> float | None:
+    recent = seconds[-PACE:]
+    return (steps - len(seconds)) * sum(recent) / len(recent) if recent else None

@@ -1,0 +1,14 @@
+"""`python -m studies.coverage`: simulate what is not stored yet; with `--page`, write the page of it.
+
+Knows no cell and no figure.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from studies import simulation
+from studies.coverage.page import STUDY
+
+if __name__ == "__main__":
+    sys.exit(simulation.main(STUDY))

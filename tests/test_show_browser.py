@@ -1,0 +1,301 @@
+"""The show in a real browser: every step at every size, in both languages, light and dark; then a whole live show.
+
+Needs Debian's chromium, playwright and, for the rules of accessibility, axe-core; is skipped, with the reason, where
+one of them is absent.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import show_runs
+import uvicorn
+
+from kurabe import texts
+from kurabe.cli.workshop import bind
+from kurabe.runs import RunFolder
+from kurabe.workshop.script import STEPS, load
+from kurabe.workshop.server import application, new_token
+from kurabe.workshop.session import Session
+from kurabe.workshop.show import Show, Stage
+
+pytestmark = pytest.mark.browser
+ROWS = Path(__file__).parents[1] / "examples" / "support-en.jsonl"
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+SIZES = {"projector": (1920, 1080), "screen": (1280, 720), "phone": (390, 844)}
+PATIENCE = 60_000  # milliseconds that a page may take to follow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+class Served:
+    """A show on a port of its own, and the pages that were opened on it with all that went wrong there."""
+
+    def __init__(self, browser: Any, stage: Stage) -> None:
+        scripts = {language: load(language) for language in ("en", "ja")}
+        self.show = Show(Session(scripts, "en"), stage)
+        listener = bind(None)
+        port, self.token = listener.getsockname()[1], new_token()
+        self.home = f"http://127.0.0.1:{port}"
+        settings = uvicorn.Config(
+            application(self.show, self.token, port), log_level="error", timeout_graceful_shutdown=1
+        )
+        self.server = uvicorn.Server(settings)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})
+        self.thread.start()
+        self._browser, self.wrong = browser, []  # type: tuple[Any, list[str]]
+        self._listener, self._pages = listener, []  # type: tuple[Any, list[Any]]
+
+    def open(self, role: str, size: str = "projector") -> Any:
+        width, height = SIZES[size]
+        page = self._browser.new_page(viewport={"width": width, "height": height})
+        page.on("console", lambda message: self.wrong.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("request", lambda request: self._check(request.url))
+        page.goto(f"{self.home}/{role}?token={self.token}")
+        self._pages.append(page)
+        self.follow(page)
+        return page
+
+    def _check(self, url: str) -> None:
+        if not url.startswith((self.home, "data:")):
+            self.wrong.append(f"request: {url}")
+
+    def follow(self, page: Any) -> None:
+        """Wait until the page shows the server's state."""
+        end = time.monotonic() + PATIENCE / 1000
+        while int(page.evaluate("+document.documentElement.dataset.version || 0")) < self.show.session.version:
+            assert time.monotonic() < end, "the page does not follow"
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        for page in self._pages:
+            page.close()
+        self.server.should_exit = True
+        self.thread.join()
+        self._listener.close()
+
+
+@pytest.fixture
+def serve(browser: Any) -> Iterator[Callable[[Stage], Served]]:
+    served: list[Served] = []
+
+    def begin(stage: Stage) -> Served:
+        served.append(Served(browser, stage))
+        return served[-1]
+
+    yield begin
+    for one in served:
+        one.close()
+
+
+@pytest.fixture
+def recorded(serve: Callable[[Stage], Served], tmp_path: Path) -> Served:
+    """The show with a recorded run's results on every step."""
+    finished = show_runs.write(tmp_path / "recorded")
+    served = serve(Stage(ROWS, "tiny", "Why this model.", tmp_path / "runs", "show-1", finished))
+    served.show.act("tempo")
+    served.show.act("tempo")
+    return served
+
+
+def until(condition: Callable[[], bool], seconds: float = 900) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def violations(page: Any, size: str) -> list[str]:
+    """What axe-core finds, its contrast of 7:1 included."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    rules = {"color-contrast-enhanced": {"enabled": True}}
+    found = axe.Axe().run(page, options={"rules": rules}).response["violations"]
+    return [f"{size} {rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_step_fits_its_screen(recorded: Served, size: str, language: str) -> None:
+    page, width = recorded.open("audience", size), SIZES[size][0]
+    if recorded.show.session.language != language:
+        recorded.show.act("language")
+    for step in STEPS:
+        recorded.show.act("goto", step)
+        recorded.follow(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+        assert page.locator("h1").inner_text() and page.evaluate("document.documentElement.lang") == language
+        if size == "projector":
+            assert page.evaluate("document.documentElement.scrollHeight") <= SIZES[size][1], f"{step} is cut"
+            assert float(page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")) >= 24
+    assert recorded.wrong == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("role", ["audience", "present"])
+def test_no_rule_of_accessibility_is_broken(recorded: Served, role: str, dark: bool) -> None:
+    page = recorded.open(role)
+    if dark:
+        recorded.show.act("dark")
+    found = []
+    for step in STEPS:
+        recorded.show.act("goto", step)
+        recorded.follow(page)
+        found += [f"{step} {said}" for said in violations(page, role)]
+    assert found == []
+
+
+def test_keys_and_buttons_do_the_same(recorded: Served) -> None:
+    page, session = recorded.open("present"), recorded.show.session
+    recorded.show.act("goto", "audit")
+    recorded.follow(page)
+    for key, name in (("ArrowRight", "next"), ("PageDown", "next"), ("ArrowLeft", "back"), ("PageUp", "back")):
+        before = (session.at, session.part)
+        page.keyboard.press(key)
+        until(lambda before=before: (session.at, session.part) != before, 10)
+        after = (session.at, session.part)
+        page.locator(f"[data-act={'back' if name == 'next' else 'next'}]").click()
+        until(lambda after=after: (session.at, session.part) != after, 10)
+        assert (session.at, session.part) == before
+        recorded.follow(page)
+    for key, attribute in (("b", "blank"), ("d", "dark"), ("l", "language"), ("t", "tempo")):
+        before = getattr(session, attribute)
+        page.keyboard.press(key)
+        until(lambda a=attribute, b=before: getattr(session, a) != b, 10)
+    page.keyboard.press("?")
+    assert page.locator("dialog[open]").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    assert page.evaluate("document.activeElement.id") == "goto"
+    assert recorded.wrong == []
+
+
+def test_typing_a_question_steers_nothing_and_focus_is_seen(recorded: Served) -> None:
+    page, session = recorded.open("present"), recorded.show.session
+    before = (session.at, session.dark, session.language)
+    page.locator("#words").focus()
+    page.keyboard.type("bold digital lt ")
+    time.sleep(0.5)
+    assert (session.at, session.dark, session.language) == before
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_blank_room_is_blank_and_the_presenter_is_not(recorded: Served) -> None:
+    room, desk = recorded.open("audience"), recorded.open("present")
+    recorded.show.act("blank")
+    recorded.follow(room)
+    recorded.follow(desk)
+    assert room.locator("h1").count() == 0 and desk.locator("h1").is_visible()
+    assert room.evaluate("getComputedStyle(document.querySelector('.blank')).backgroundColor") == "rgb(0, 0, 0)"
+
+
+def test_zoomed_to_200_percent_nothing_scrolls_sideways(recorded: Served) -> None:
+    """A zoom of 200 % is half the width in CSS pixels."""
+    page = recorded.open("audience")
+    page.set_viewport_size({"width": 960, "height": 540})
+    for step in STEPS:
+        recorded.show.act("goto", step)
+        recorded.follow(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 960, step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_whole_show_live(serve: Callable[[Stage], Served], tmp_path: Path, language: str) -> None:
+    """From the checklist to clean-up on the embedded model; what is on screen is what the run folder holds."""
+    recording = show_runs.write(tmp_path / "recorded")
+    served = serve(Stage(ROWS, "tiny", "Why this model.", tmp_path / "runs", "show-1", recording))
+    if language == "ja":
+        served.show.act("language")
+    desk, room = served.open("present"), served.open("audience")
+    trains_through_a_reload_and_a_kill(served, desk, room)
+    shows_what_the_run_holds(served, desk, room)
+    ships_and_leaves_nothing(served, room)
+    assert served.wrong == []
+
+
+def trains_through_a_reload_and_a_kill(served: Served, desk: Any, room: Any) -> None:
+    """Training begins by going on; the page survives a reload, the talk a dead process, the recording stands in."""
+    show = served.show
+    until(lambda: show.checks() is not None)
+    for step in ("recipe", "train"):
+        desk.keyboard.press("ArrowRight")
+        until(lambda step=step: show.session.current == step)
+    until(lambda: any(one.step > 5 for one in show.view.trained))
+    room.reload()
+    served.follow(room)
+    assert room.locator("progress").count() >= 1
+    os.kill(show.jobs["run"].pid, signal.SIGKILL)
+    until(lambda: show.jobs["run"].state == "failed")
+    room.locator(".banner").wait_for(timeout=PATIENCE)
+    desk.keyboard.press("t")
+    room.locator(".label.recorded").wait_for(timeout=PATIENCE)
+    for tempo in ("skip", "live"):
+        desk.keyboard.press("t")
+        until(lambda tempo=tempo: show.session.tempo == tempo)
+    desk.keyboard.press("s")
+    until(lambda: show.results is not None)
+    assert show.jobs["run"].words[0] == "resume"
+
+
+def shows_what_the_run_holds(served: Served, desk: Any, room: Any) -> None:
+    """Recall of every shown arm as results.json has it; a question of the room's own, answered by every arm."""
+    show = served.show
+    results = RunFolder.open(show.live).results()
+    assert results is not None
+    show.act("goto", "counted")
+    served.follow(room)
+    for arm in results.arms:
+        if arm.label in ("base", "lora", "lora (origin)", "prompt"):
+            assert texts.percent(arm.recall.value) in room.locator("table").inner_text()
+    desk.locator("#words").fill("What are the shipping costs?")
+    desk.keyboard.press("Enter")
+    until(lambda: bool(show.asked and (show.asked.answers or show.asked.problem)))
+    served.follow(room)
+    assert show.asked and show.asked.answers
+    assert room.locator(".answers.free .answer").count() == len(show.asked.answers)
+
+
+def ships_and_leaves_nothing(served: Served, room: Any) -> None:
+    """Every file with its real size, every step to the end with its figures, then nothing of the run."""
+    show = served.show
+    show.act("goto", "ship")
+    show.act("ship")
+    until(lambda: show.jobs["ship"].state != "running")
+    show.tick()
+    served.follow(room)
+    written = sorted((show.live / "export").glob("*.gguf"))
+    assert len(written) == 3
+    for path in written:
+        assert texts.size(path.stat().st_size) in room.locator(".hops").inner_text()
+    for step in STEPS[STEPS.index("verdict") :]:
+        show.act("goto", step)
+        served.follow(room)
+        assert room.locator(".notyet").count() == 0, step
+    show.act("clean")
+    until(lambda: show.jobs["clean"].state != "running")
+    show.tick()
+    served.follow(room)
+    assert not show.live.exists() and room.locator(".now.right").count() == 1
