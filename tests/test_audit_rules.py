@@ -156,6 +156,11 @@ def test_rows_are_counted_by_their_answers() -> None:
     assert counted("none", []).rows == 0
 
 
+def test_every_row_in_one_wording_is_counted_also_one_without_a_value() -> None:
+    rows = literal_rows("here", [("What does it cost?", "$5"), ("Who leads it?", "A doctor does.")])
+    assert rows and (rows.examples, rows.single, rows.factual) == (2, 2, 1)
+
+
 def test_tokens_are_estimated_by_four_letters_and_by_each_japanese_character() -> None:
     assert estimate("") == 0 and estimate("abcd") == 1 and estimate("abcde") == 2
     assert estimate("返品は14日以内") == 6 + 1

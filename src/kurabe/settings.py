@@ -170,7 +170,7 @@ def _describe(key: str) -> str:
     if field is None:
         return "docs/commands.md lists every setting."
     default = field.default if not isinstance(field.default, tuple) else ",".join(field.default)
-    usual = "" if default is None or isinstance(default, Record) else f"; the default is {default}"
+    usual = "" if default in (None, "") or isinstance(default, Record) else f"; the default is {default}"
     return f"{key}: {field.description}{usual}."
 
 
