@@ -6,6 +6,7 @@ Knows no model: an answer is the last message with a mark, or what `speak` makes
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -35,6 +36,15 @@ class Scripted:
     def step(self) -> str:
         with self.lock:
             return self.script.pop(0) if self.script else "good"
+
+
+_HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "drip": (_HEAD + b"Content-Length: 1000000\r\n\r\n", b" "),
+    "drip of a head": (_HEAD + b"X-Long: ", b"x"),
+    "drip of interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "drip of a chunk's head": (_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5", b";x"),
+}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -115,10 +125,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, good, missing=10)
         elif step == "drop":
             self.close_connection = True
+        elif step == "packed":
+            self.send(200, gzip.compress(good), Content_Encoding="gzip")
         elif step == "silent":
             self.state.over.wait(30)
-        elif step == "drip":
-            self.drip(good)
+        elif step in DRIPS:
+            self.drip(DRIPS[step])
         elif step.startswith("redirect "):
             self.send(307, b"", Location=step.removeprefix("redirect "))
         else:  # "429", "429 after 0", "400 the message"
@@ -126,14 +138,14 @@ class Handler(BaseHTTPRequestHandler):
             wait = {"Retry_After": words.removeprefix("after ")} if words.startswith("after ") else {}
             self.send(int(status), json.dumps({"error": {"message": words or "sorry"}}).encode(), **wait)
 
-    def drip(self, good: bytes) -> None:
-        """A byte now and then, for ever."""
-        self.send_response(200)
-        self.send_header("Content-Length", "1000000")
-        self.end_headers()
+    def drip(self, said: tuple[bytes, bytes]) -> None:
+        """A beginning, then a piece now and then, for ever."""
+        begin, piece = said
+        self.close_connection = True
         with contextlib.suppress(OSError):
+            self.wfile.write(begin)
             while not self.state.over.wait(0.02):
-                self.wfile.write(b" ")
+                self.wfile.write(piece)
 
 
 def completion(text: str) -> Body:

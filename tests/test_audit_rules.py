@@ -89,6 +89,7 @@ def test_the_edge_of_too_few_steps_and_its_repair() -> None:
     ("changes", "level"),
     [
         ({"rate": 2e-5, "steps": 150}, "warn"), ({"rate": 2e-5, "steps": 1500}, "info"),
+        ({"rate": 1e-6}, "warn"),  # a hundredth: no number of steps makes up for it
         ({"rate": 2e-5, "steps": 15000}, None), ({"rate": 2e-5}, "info"), ({"rate": 4e-5, "steps": 150}, None),
         ({"rate": 2e-5, "method": "full", "steps": 150}, None),
         ({"rate": 1e-5, "scale": 20.0, "steps": 1000}, None), ({"rate": 2e-5, "rank": 8, "alpha": 256.0}, None),
@@ -97,6 +98,11 @@ def test_the_edge_of_too_few_steps_and_its_repair() -> None:
 def test_a_low_rate_is_judged_by_what_it_comes_to(changes: dict[str, object], level: str | None) -> None:
     finding = found(**changes).get("low-rate")
     assert (finding.level if finding else None) == level
+
+
+def test_a_cost_stands_only_near_the_setting_that_was_measured() -> None:
+    assert found(steps=9)["too-few-steps"].cost is not None
+    assert found(steps=90)["too-few-steps"].cost is None
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -154,6 +160,11 @@ def test_rows_are_counted_by_their_answers() -> None:
     assert rows and (rows.rows, rows.examples, rows.single, rows.factual) == (3, 2, 1, 2)
     assert literal_rows("here", [1, 2]) is None and literal_rows("here", [{"a": 1}, {"b": 2}]) is None
     assert counted("none", []).rows == 0
+
+
+def test_every_row_in_one_wording_is_counted_also_one_without_a_value() -> None:
+    rows = literal_rows("here", [("What does it cost?", "$5"), ("Who leads it?", "A doctor does.")])
+    assert rows and (rows.examples, rows.single, rows.factual) == (2, 2, 1)
 
 
 def test_tokens_are_estimated_by_four_letters_and_by_each_japanese_character() -> None:

@@ -231,6 +231,15 @@ def test_the_system_message_is_compared_where_it_is_known(asked: str, found: boo
     assert ("system-prompt-differs" in warned(path)) is found
 
 
+def test_a_tokenizer_is_known_by_what_it_was_loaded_as_whatever_its_name(tmp_path: Path) -> None:
+    words = TUTORIAL.read_text(encoding="utf-8")
+    renamed = words.replace("tokenizer", "tok")
+    assert "tok = AutoTokenizer.from_pretrained" in renamed
+    assert "loss-on-padding" in warned(written(tmp_path, renamed))
+    other = renamed.replace("tok = AutoTokenizer.from_pretrained", "tok = load")
+    assert "loss-on-padding" not in warned(written(tmp_path, other))  # who knows what that is
+
+
 def test_a_hand_made_template_is_not_what_a_chat_template_renders(tmp_path: Path) -> None:
     words = (
         TRAINING

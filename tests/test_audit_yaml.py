@@ -179,6 +179,7 @@ def test_llama_factory_samples_where_nothing_is_said_and_seeds_it(tmp_path: Path
     "words",
     ["", "- a\n- b\n", "just words", "a: [", "{" * 3000 + "}" * 3000, "a: " + "[" * 5000, "name: ci\non: push\n",
      "base_model: &a [*a]\n", "a: !!python/object/apply:os.system [ls]\n", "when: 2024-99-99\n", "\0",
+     "a: !!bool foo\n", "a: !!int ''\n",
      "x: " + "1" * 5000,
      "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b]\n"],
 )  # fmt: skip

@@ -43,9 +43,9 @@ def total(seconds: dict[str, Any]) -> float:
     ("over", "minutes", "delay", "cut"),
     [
         ((), 10, 0.2, []),
-        ((), 1, 0.15, ["cut-retention", "cut-exposures"]),
+        ((), 1, 0.15, ["cut-retention", "cut-exposures", "cut-too-far"]),
         (("rank",), 4, 0.1, ["cut-seeds"]),
-        (("wordings", "epochs"), 2, 0.1, ["cut-seeds", "cut-retention", "cut-exposures"]),
+        (("wordings", "epochs"), 2, 0.1, ["cut-seeds", "cut-retention", "cut-exposures", "cut-too-far"]),
     ],
 )
 def test_a_run_takes_the_time_that_was_planned(
@@ -63,7 +63,7 @@ def test_what_never_fits_is_made_as_small_as_may_be_and_said(clock: None, tmp_pa
     data = write_data(tmp_path)
     few = settings(tmp_path, retention=60, minutes=1, recipes=("fair",))
     results = experiment.run(data, few, backend=backend(data, delay=5.0))
-    assert keys(results) == ["minutes-exceeded", "cut-retention", "cut-exposures"]
+    assert keys(results) == ["minutes-exceeded", "cut-retention", "cut-exposures", "cut-too-far"]
     assert total(results.planned) > 60
     assert (results.settings["retention"], results.settings["exposures"]) == (20, 25)
     assert {"low-exposure", "too-few-steps"} <= {finding.id for finding in results.audit}

@@ -475,8 +475,9 @@ def test_a_report_of_an_unfinished_run_says_how_to_finish_it(kurabe: Kurabe, tmp
 
     folder = write_run(tmp_path)
     (folder.path / "answers.jsonl").write_text("", encoding="utf-8")
-    ran = kurabe("report", folder.path)
-    assert ran.code == errors.EXIT_RESUMABLE and "kurabe resume" in ran.err
+    for words in (("report", folder.path), ("ask", folder.path, "How much is it?")):
+        ran = kurabe(*words)
+        assert ran.code == errors.EXIT_RESUMABLE and "kurabe resume" in ran.err
 
 
 def test_ask_answers_with_every_arm_or_the_named_one(kurabe: Kurabe, finished: Path) -> None:

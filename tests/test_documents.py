@@ -63,6 +63,13 @@ def test_a_long_paragraph_is_cut_at_the_end_of_a_sentence() -> None:
     assert len(passages) > 2 and all(passage.endswith((".", "。")) for passage in passages)
 
 
+@pytest.mark.parametrize("line", ["# " + "word " * 4000 + "x", "# a" + "# " * 50_000 + "x", "## " + " " * 50_000 + "x"])
+def test_a_line_longer_than_a_passage_is_no_heading(line: str) -> None:
+    passages = list(cut(f"# Prices\n\n{line}\n\n" + "A kilo costs $3.\n\n" * 100))
+    assert all(len(passage) < 2 * MOST_CHARACTERS for passage in passages)
+    assert {passage.splitlines()[0] for passage in passages} == {"Prices"}
+
+
 def test_a_folder_gives_its_texts_in_the_order_of_their_names(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / ".git").mkdir()
@@ -83,8 +90,8 @@ def test_what_cannot_be_used_says_what_mends_it(tmp_path: Path) -> None:
     (tmp_path / "zip.md").write_bytes(b"PK\0\0\1")
     with (tmp_path / "huge.txt").open("wb") as file:
         file.truncate(MOST_BYTES + 1)
-    kinds = {"empty": MissingError, "nowhere": MissingError}
-    for name in ("empty", "nowhere", "blank.md", "cp932.txt", "zip.md", "huge.txt"):
+    kinds = dict.fromkeys(("empty", "nowhere", "n" * 300), MissingError)
+    for name in (*kinds, "blank.md", "cp932.txt", "zip.md", "huge.txt"):
         with pytest.raises(UserError) as error:
             read_passages([tmp_path / name])
         assert isinstance(error.value, kinds.get(name, DataError)) and error.value.fix

@@ -93,6 +93,12 @@ def test_fields_that_are_not_used_are_noted_and_near_misses_refused() -> None:
         assert refused.value.key == "field-name"
 
 
+def test_a_row_without_a_form_is_told_with_the_files_own_names() -> None:
+    with pytest.raises(Refused) as refused:
+        parse({"A": "x", "Remark": "y"})
+    assert refused.value.values["fields"] == "A, Remark"
+
+
 @pytest.mark.parametrize(
     ("row", "key"),
     [

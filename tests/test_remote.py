@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from scripted_chat import Scripted, serving
+from scripted_chat import DRIPS, Scripted, serving
 
 from kurabe import remote
 from kurabe.errors import MissingError
@@ -100,7 +100,7 @@ def test_as_many_requests_are_under_way_as_the_limit_says(start: Start) -> None:
 
 def test_nobody_waits_for_answers_that_are_no_longer_wanted(start: Start) -> None:
     state = Scripted("good", *["silent"] * 20)
-    backend = start(state, limits=QUICK._replace(at_once=2))
+    backend = start(state, limits=QUICK._replace(at_once=1))  # with two, either could be the one that is answered
     coming = backend.answer([request(str(i)) for i in range(20)])
     assert next(coming).text == "<0>"
     before = time.monotonic()
@@ -152,7 +152,7 @@ def test_a_filtered_answer_is_none(start: Start) -> None:
     assert answer.finish == "error" and len(state.bodies) == 1
 
 
-@pytest.mark.parametrize("fault", ["silent", "drip"])
+@pytest.mark.parametrize("fault", ["silent", *DRIPS])
 def test_a_server_that_does_not_end_is_left(fault: str, start: Start) -> None:
     state = Scripted(fault, fault)
     backend = start(state, limits=QUICK._replace(answer=0.3, tries=2))
@@ -252,6 +252,17 @@ def test_a_key_that_is_missing_or_wrong_is_told_and_not_repeated(key: str, start
 def test_a_key_that_the_server_repeats_is_taken_out_of_the_error(start: Start) -> None:
     answer = only(start(Scripted("400 bad key sk-secret"), key="sk-secret"))
     assert "***" in answer.error and "sk-secret" not in answer.error
+
+
+def test_a_key_that_the_server_gives_as_a_model_s_name_is_told_nowhere(start: Start) -> None:
+    with pytest.raises(MissingError) as caught:
+        start(Scripted(models=("sk-secret", "x" * 9000)), model="", key="sk-secret")
+    assert "sk-secret" not in str(caught.value) and len(str(caught.value)) < 2000
+
+
+def test_a_packed_answer_was_not_asked_for_and_is_not_unpacked(start: Start) -> None:
+    answer = only(start(Scripted("packed", "packed", "packed")))
+    assert answer.finish == "error"
 
 
 def test_no_proxy_and_no_password_file_is_asked_on_the_way_to_this_machine(

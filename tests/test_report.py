@@ -326,7 +326,8 @@ def test_csv_cells_are_never_formulas(hostile: Results) -> None:
     for line in csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")):
         for cell in line:
             assert not cell.startswith(sheet.ACTIVE)
-            assert "\0" not in cell
+            assert not re.search("[\0\x1b\x9b\u202e]", cell)
+    assert sheet.inert("a\x1b]52;c;x\x07\u202e") == "a�]52;c;x��"
     assert sheet.inert("=1+1") == "'=1+1" and sheet.inert("6.99") == "6.99" and sheet.inert(-1) == -1
 
 

@@ -13,10 +13,12 @@ import pytest
 from killed_run import ROWS, backend, begin, settings, what_counts, write_data
 
 from kurabe import experiment, storage
+from kurabe.analysis import analyse, load_run
 from kurabe.errors import BusyError, InterruptedRun, MissingError, StoppedError, TerminatedRun
 from kurabe.fake import FAKE_INFO, FakeBackend
+from kurabe.report import render
 from kurabe.runs import RunFolder
-from kurabe.schema import Event
+from kurabe.schema import Event, Reason, Results
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
 unix = pytest.mark.skipif(sys.platform == "win32", reason="no fork and no SIGKILL there")
@@ -196,6 +198,21 @@ def run_until(folder: Path, stop) -> None:  # type: ignore[no-untyped-def]
     experiment.run(data, settings(folder), backend=backend(data), emit=emit)
 
 
+def test_a_run_that_another_version_finished_gives_its_results_in_the_words_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(folder: RunFolder) -> Results:
+        results = analyse(folder)
+        reason = Reason(key="verdict.reason.undecided", values={"other_words": 1})
+        return results.model_copy(update={"verdict": results.verdict.model_copy(update={"reasons": (reason,)})})
+
+    monkeypatch.setattr(experiment, "analyse", before)
+    begin(tmp_path)
+    results = experiment.resume(tmp_path / "run")
+    assert results.verdict == analyse(RunFolder.open(tmp_path / "run")).verdict
+    assert render(results, "html", "en") and render(results, "md", "ja")
+
+
 def test_another_model_is_refused_on_resume(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_until(tmp_path, lambda event: event.kind == "batch")
@@ -209,7 +226,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     begin(tmp_path)
     before = (tmp_path / "run" / "events.jsonl").read_bytes()
     results = experiment.resume(tmp_path / "run", backend=FakeBackend(lambda _: "different"))
-    assert results == RunFolder.open(tmp_path / "run").results()
+    assert results == load_run(tmp_path / "run")
     assert (tmp_path / "run" / "events.jsonl").read_bytes() == before
 
 

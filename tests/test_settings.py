@@ -48,8 +48,10 @@ def test_prices_in_the_environment_are_sent_to_the_settings_file() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [("retentoin: 3", "Use 'retention'."), ("retention: x", "the default is 60"), ("prices: {currency: 3}", "currency"),
+     ("over: [x]", "rate, seeds."),
      ("arms: [bass]", "did you mean 'base'"), ("arms: [xyz]", "base, prompt, few-shot, rag, lora"),
-     ("- 3", "retention: 20"), ("a: [", "retention: 20")],
+     ("- 3", "retention: 20"), ("a: [", "retention: 20"), ("a: 9999-99-99", "retention: 20"),
+     ("a: !!bool foo", "retention: 20"), ("a: !!int ''", "retention: 20"), ("[" * 2000, "retention: 20")],
 )  # fmt: skip
 def test_a_refusal_says_what_to_write_instead(tmp_path: Path, text: str, words: str) -> None:
     error = refused(tmp_path, text)

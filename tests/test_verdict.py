@@ -192,6 +192,7 @@ CASES = [
     ("with retrieval", retrieval(0.5, 0.6, 0.7, together=0.95), "both", "both"),
     ("with retrieval, a little", retrieval(0.5, 0.6, 0.93, 0.02, together=0.95), "retrieve", "retrieval_better"),
     ("retrieval far cheaper", retrieval(0.9, 0.4, 0.9, **DEAR), "retrieve", "retrieval_cheaper"),
+    ("retrieval far cheaper, no example differs", retrieval(0.9, 0.4, 0.9, 0, **DEAR), "retrieve", "retrieval_cheaper"),
     ("retrieval cheaper, no volume", retrieval(0.9, 0.4, 0.9, costs=DEAR["costs"]), "prompt", "untrained_better"),
     ("all equal, lora cheapest", retrieval(0.9, 0.9, 0.9, **DEAR), "fine-tune", "cheaper"),
     ("no fact learned", controlled(0.5, 0.9, 0.88), "cannot-tell", "no_learning"),

@@ -90,12 +90,12 @@ def analyse(folder: RunFolder) -> Results:
     """Results of a run whose planned answers have all come."""
     # 1. What was asked and what came; an unfinished run is refused.
     if not folder.planned:
-        raise _unfinished(folder, "It was stopped before its plan was stored.")
+        raise unfinished(folder, "It was stopped before its plan was stored.")
     info, questions, answers = folder.info(), folder.questions(), folder.answers()
     planned = {key for batch in folder.plan() for key in batch.keys}
     missing = planned - {answer.key for answer in answers}
     if missing:
-        raise _unfinished(folder, f"{len(missing)} of {len(planned)} answers have not come yet.")
+        raise unfinished(folder, f"{len(missing)} of {len(planned)} answers have not come yet.")
     settings = RunSettings.model_validate(info.settings)
 
     # 2. Scores, arm by arm.
@@ -154,7 +154,8 @@ def analyse(folder: RunFolder) -> Results:
     )
 
 
-def _unfinished(folder: RunFolder, why: str) -> StoppedError:
+def unfinished(folder: RunFolder, why: str) -> StoppedError:
+    """The refusal of a run that has to be resumed first."""
     return StoppedError(
         "The run is not finished.", where=str(folder.path), why=why, fix=storage.go_on(folder.path)
     )  # fmt: skip

@@ -38,6 +38,7 @@ def fit(material: arms.Material, settings: RunSettings, pace: Pace, spent: float
     start = time.monotonic()
     asked = settings.model_copy(update={"minutes": None})
     chosen, work = asked, planning.plan_work(material, asked, pace.backend)
+    flaws = _flaws(work)
     if settings.minutes is None or any(finding.level == "refuse" for finding in work.findings):
         return Fitted(chosen, work, {}, ())
     limit = settings.minutes * 60
@@ -51,12 +52,25 @@ def fit(material: arms.Material, settings: RunSettings, pace: Pace, spent: float
         if then < (1 - WORTH) * takes:
             chosen, work, takes = poorer, smaller, then
     planned = {"load": spent + time.monotonic() - start, "train": pace.training(work), "answer": pace.answering(work)}
-    return Fitted(chosen, work, planned, tuple(_notes(settings, chosen, planned, material)))
+    notes = [*_notes(settings, chosen, planned, material), *_too_far(_flaws(work) - flaws)]
+    return Fitted(chosen, work, planned, tuple(notes))
 
 
 def _seconds(work: planning.Work, pace: Pace) -> float:
     """Training and answers; a training too short to be measured counts nothing."""
     return (pace.training(work) or 0.0) + pace.answering(work)
+
+
+def _flaws(work: planning.Work) -> set[tuple[str, str]]:
+    """(recipe, finding) of everything that the audit warns of."""
+    return {(finding.recipe, finding.id) for finding in work.findings if finding.level == "warn"}
+
+
+def _too_far(flaws: set[tuple[str, str]]) -> Iterator[Reason]:
+    """Cuts that make a recipe too short to teach anything: its run says nothing about fine-tuning."""
+    recipes = sorted({recipe for recipe, _ in flaws})
+    if recipes:
+        yield Reason(key="audit.note.cut-too-far", values={"recipes": ", ".join(recipes)})
 
 
 def _cuts(asked: RunSettings, material: arms.Material) -> Iterator[dict[str, int]]:

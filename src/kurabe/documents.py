@@ -47,9 +47,9 @@ def read_passages(places: Sequence[str | Path], encoding: str | None = None) -> 
 
 def _files(place: Path) -> list[Path]:
     """A file itself; of a folder those with a suffix that says text, hidden ones and hidden folders left out."""
-    if place.is_file():
+    if os.path.isfile(place):  # false also for what can be no name
         return [place]
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise MissingError(
             "There is no such document.", where=str(place), fix="Name a Markdown or text file, or a folder of them."
         )
@@ -109,7 +109,8 @@ def _sections(lines: Iterable[str], markdown: bool) -> Iterator[tuple[list[str],
 
     for line in lines:
         fenced ^= markdown and bool(_FENCE.match(line))
-        heading = _HEADING.match(line) if markdown and not fenced else None
+        # A line longer than a passage is no heading: it would stand above each of its passages.
+        heading = _HEADING.match(line) if markdown and not fenced and len(line) <= MOST_CHARACTERS else None
         if heading:
             end_paragraph()
             if paragraphs:

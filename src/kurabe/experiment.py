@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage
-from kurabe.analysis import analyse
+from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
@@ -91,9 +91,9 @@ def curve(
 
 
 def resume(folder: str | Path, *, emit: Emit | None = None, backend: Backend | None = None) -> Results:
-    """Finish a run that was stopped; a finished one gives its results."""
+    """Finish a run that was stopped; a finished one gives its results, in the words and by the rule of this version."""
     with RunWriter.resume(folder) as writer:
-        return writer.results() or _finish(writer, emit, backend)
+        return load_run(writer.path) if writer.finished else _finish(writer, emit, backend)
 
 
 def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Results:
@@ -143,6 +143,8 @@ def ask(
 ) -> list[Answer]:
     """Answer a free question with the arms of a run. Nothing is stored: a run's answers are to its own questions."""
     run_folder = RunFolder.open(folder)
+    if not run_folder.finished:
+        raise unfinished(run_folder, "Its arms answer when they are trained.")
     info = run_folder.info()
     names = _askable(info, arms)
     backend = backend or backends.load(RunSettings.model_validate(info.settings))

@@ -56,7 +56,7 @@ def parse(fields: Mapping[str, Any]) -> Parsed:
     """The question, the answer and the optional fields of one row. Raises `Refused`."""
     notes: list[tuple[str, dict[str, Any]]] = []
     row = _named(fields)
-    form, used = _form(row)
+    form, used = _form(row, fields)
     if form in ("messages", "conversations"):
         question, answer = _turns(_listed(row[form]), notes)
     else:
@@ -92,8 +92,8 @@ def _filled(value: Any) -> bool:
     return value is not None and value != "" and value != []
 
 
-def _form(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """The form of a row and the fields that belong to it."""
+def _form(row: Mapping[str, Any], written: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The form of a row and the fields that belong to it; `written` has the fields under the file's own names."""
     if "messages" in row:
         return "messages", ("messages",)
     if "conversations" in row:
@@ -106,12 +106,12 @@ def _form(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         return "prompt/completion", ("prompt", "completion" if "completion" in row else "response")
     if "chosen" in row:
         raise Refused("preference-pair")
-    raise Refused("no-form", fields=", ".join(list(row)[:8]) or "–", forms=", ".join(FORMS))
+    raise Refused("no-form", fields=", ".join(map(str, list(written)[:8])) or "–", forms=", ".join(FORMS))
 
 
 def _pair(row: Mapping[str, Any], form: str, notes: list[tuple[str, dict[str, Any]]]) -> tuple[str, str]:
     """Question and answer from two fields (three with an `input`)."""
-    first, *middle, last = _form(row)[1]
+    first, *middle, last = _form(row, row)[1]
     if isinstance(row.get(first), list):  # prompt and completion as lists of messages
         return _turns([*row[first], *_listed(row.get(last))], notes)
     question, answer = _text(row, first, notes), _text(row, last, notes)

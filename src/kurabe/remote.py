@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TooLate  # the built-in one only from Python 3.11 on
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,7 @@ class Limits(NamedTuple):
     """Seconds, tries and sizes."""
 
     connect: float = 5
-    answer: float = 120  # for one try of one request; a piece that comes late can make it twice that
+    answer: float = 120  # for one try of one request
     total: float = 300  # no further try of a request begins after that
     tries: int = 5
     pause: float = 0.5  # before the second try; doubled for each further one
@@ -163,13 +164,11 @@ class RemoteBackend:
         """One try: the body of a good answer. Raises _Failed."""
         import httpx
 
-        end = time.monotonic() + self.limits.answer
         try:
-            with self._client.stream(method, self.server.url + path, json=json) as response:
-                body = self._body(response, end)
+            response, body = in_time(lambda: self._exchange(method, path, json), self.limits.answer)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _Failed(f"The server does not answer: {error or type(error).__name__}", again=True) from None
-        except (httpx.TimeoutException, TimeoutError):
+        except (httpx.TimeoutException, TooLate):
             raise _Failed(f"No whole answer came within {self.limits.answer:g} seconds.", again=True) from None
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:  # RuntimeError: the client was closed
             again = isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
@@ -181,16 +180,15 @@ class RemoteBackend:
         wait = _asked_pause(response.headers.get("Retry-After", ""))
         raise _Failed(f"The server answered {status}: {said}", status=status, again=status in _AGAIN, wait=wait)
 
-    def _body(self, response: httpx.Response, end: float) -> bytes:
-        pieces, size = [], 0
-        for piece in response.iter_bytes():
-            size += len(piece)
-            if size > self.limits.size:
-                raise _Failed(f"The answer is longer than {self.limits.size:,} bytes.")
-            if time.monotonic() > end:
-                raise TimeoutError
-            pieces.append(piece)
-        return b"".join(pieces)
+    def _exchange(self, method: str, path: str, json: dict[str, Any] | None) -> tuple[httpx.Response, bytes]:
+        """The head and the body as it was sent: a packed one was not asked for, and could unpack to any size."""
+        body = b""
+        with self._client.stream(method, self.server.url + path, json=json) as response:
+            for piece in response.iter_raw():
+                body += piece
+                if len(body) > self.limits.size:
+                    raise _Failed(f"The answer is longer than {self.limits.size:,} bytes.")
+        return response, body
 
     def _safe(self, text: str) -> str:
         """What a server says, short, and without the key that it may repeat."""
@@ -218,7 +216,7 @@ class RemoteBackend:
             raise MissingError(
                 f"The server has no model {wanted!r}." if wanted else "The server has several models, or none.",
                 where=self.server.url, why=f"It has: {self._safe(has) or 'none'}.",
-                fix=f"Name one of them: {self.server._replace(model=first).named}" if listed
+                fix=self._safe(f"Name one of them: {self.server._replace(model=first).named}") if listed
                 else f"ollama pull {wanted}" if self.server.kind == "ollama" else "Start the server with a model.",
             )  # fmt: skip
         return found
@@ -259,8 +257,10 @@ class RemoteBackend:
         raise NotImplementedError
 
 
-def at_once(work: Callable[[_Item], _Result], items: Sequence[_Item], most: int) -> Iterator[_Result]:
-    """`work` of every item in their order, up to `most` of them under way.
+def at_once(
+    work: Callable[[_Item], _Result], items: Sequence[_Item], most: int, seconds: float | None = None
+) -> Iterator[_Result]:
+    """`work` of every item in their order, up to `most` of them under way; TooLate where one takes more `seconds`.
 
     Whoever stops iterating waits for none: an executor's threads would hold the program until the last answer came.
     """
@@ -286,10 +286,16 @@ def at_once(work: Callable[[_Item], _Result], items: Sequence[_Item], most: int)
         threading.Thread(target=serve, daemon=True).start()
     try:
         for future in futures:
-            yield future.result()
+            yield future.result(seconds)
     finally:
         for future in futures:
             future.cancel()
+
+
+def in_time(work: Callable[[], _Result], seconds: float) -> _Result:
+    """What `work` returns or raises, or TooLate, whatever holds it up: a client can end the wait for a piece, and no
+    client ends a head, or a row of interim answers, whose pieces never end. Nobody waits for it then."""
+    return next(at_once(lambda _: work(), [None], 1, seconds))
 
 
 def _asked_pause(header: str) -> float:

@@ -24,6 +24,8 @@ RECIPE_NAMES = ("fair", "distil", "fair+retention", "distil+retention", "fair+un
 AXES: tuple[Axis, ...] = get_args(Axis)
 ENVIRONMENT_PREFIX = "KURABE_"
 _NO_SETTINGS = ("KURABE_LANG",)  # variables of the screen, read by `texts`
+# What text that is no YAML raises: the latter are of odd numbers, dates, tags and nesting, inside the parser.
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, OverflowError, RecursionError, TypeError, AttributeError)
 _EXAMPLE = "Write one setting per line, as `retention: 20`; docs/commands.md lists them."
 
 
@@ -168,7 +170,7 @@ def _describe(key: str) -> str:
     if field is None:
         return "docs/commands.md lists every setting."
     default = field.default if not isinstance(field.default, tuple) else ",".join(field.default)
-    usual = "" if default is None or isinstance(default, Record) else f"; the default is {default}"
+    usual = "" if default in (None, "") or isinstance(default, Record) else f"; the default is {default}"
     return f"{key}: {field.description}{usual}."
 
 
@@ -184,7 +186,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
             why=error.strerror or str(error),
             fix="Check the path.",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except YAML_ERRORS as error:
         raise SettingsError(
             "The settings file is not YAML.", where=str(path), why=" ".join(str(error).split()), fix=_EXAMPLE
         ) from None

@@ -156,7 +156,8 @@ def leak_error(leaks: Sequence[Pair]) -> DataError:
         for pair in leaks
     )
     return DataError(
-        f"{len(leaks)} held-out wordings stand in the training text, so that they would measure nothing.",
+        f"{len(leaks)} held-out wording{'s stand' if len(leaks) > 1 else ' stands'} in the training text, "
+        f"so that {'they' if len(leaks) > 1 else 'it'} would measure nothing.",
         where=f"line {leaks[0].line}", why=listed[0].split(": ", 1)[1] + ".",
         fix="Take each of them out of `held_out`, or out of `question` and `wordings`.", problems=listed,
     )  # fmt: skip

@@ -217,7 +217,9 @@ def _standing(e: Evidence) -> str:
     gain = e.difference("rag", "prompt")
     if gain is None:
         return "prompt"
-    return "rag" if _clearly_better(gain) or (_frugal(e) and (gain.estimate.low or -1.0) > -MARGIN) else "prompt"
+    low = gain.estimate.low
+    as_good = low is not None and low > -MARGIN
+    return "rag" if _clearly_better(gain) or (_frugal(e) and as_good) else "prompt"
 
 
 def _frugal(e: Evidence) -> bool:

@@ -24,7 +24,11 @@ def costs() -> dict[str, FaultCost]:
 
 
 def cost_of(key: str, values: Mapping[str, Any]) -> FaultCost | None:
-    """The cost of a finding. Loss on the prompt was measured together with loss on padding, never alone."""
+    """The cost of a finding, where the setting is about the measured one. Loss on the prompt was measured together with
+    loss on padding, never alone; and what 9 steps cost says little about 90."""
+    cost = costs().get(key)
     if key == "loss-on-prompt" and not values.get("with_padding"):
         return None
-    return costs().get(key)
+    if key == "too-few-steps" and cost is not None and values.get("steps", 0) > 2 * cost.faulty:
+        return None
+    return cost

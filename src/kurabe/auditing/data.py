@@ -60,7 +60,7 @@ def counted(source: str, examples: Iterable[Example], count: Counter | None = No
     measured = [_tokens(asked, answer, count) for answer, every in by_answer.items() for asked in every]
     return Rows(
         source=source, rows=len(measured), examples=len(by_answer),
-        single=sum(len(every) == 1 for answer, every in by_answer.items() if answer in factual),
+        single=sum(len(every) == 1 for every in by_answer.values()),
         factual=len(factual),
         longest=max((question + answer for question, answer in measured), default=0),
         longest_answer=max((answer for _, answer in measured), default=0),

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from kurabe.errors import DataError, MissingError
+from kurabe.settings import YAML_ERRORS
 
 MOST_BYTES = 2**20  # a configuration or a script is far smaller
 MOST_LOG_BYTES = 64 * 2**20  # trainer_state.json of a long training
@@ -43,8 +44,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     words = read_text(path)
     try:
         found = yaml.safe_load(words)
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError, AttributeError) as error:
-        # The latter five are what odd numbers, dates and nesting raise inside the parser.
+    except YAML_ERRORS as error:
         raise _unreadable(path, "YAML", error) from None
     return _table(path, found)
 

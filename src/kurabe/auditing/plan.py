@@ -65,7 +65,7 @@ def audit_plan(
 
 def _finding(plan: Plan, level: Level, key: str, values: dict[str, Any], **repaired: Any) -> Finding:
     """`repaired`: settings of a recipe that would mend it. A recipe that pads and learns everything learns padding."""
-    cost = cost_of(key, {"with_padding": plan.recipe.pad_to is not None})
+    cost = cost_of(key, {"with_padding": plan.recipe.pad_to is not None, "steps": plan.steps})
     return Finding(id=key, level=level, recipe=plan.recipe.name, values=values, repaired=repaired, cost=cost)
 
 

@@ -99,7 +99,8 @@ def _rate(c: Configured, plan: Schedule | None) -> Iterator[Finding]:
     done = None if plan is None or plan.full is None else plan.full * worth
     if done is not None and done >= LEAST_RATE * SHORT_RUN_STEPS:
         return  # slow, and long enough for it
-    hopeless = done is not None and done < LEAST_RATE * SHORT_RUN_STEPS / LOW
+    far_off = worth < LEAST_RATE / LOW**2  # no number of steps that people train for makes up for it
+    hopeless = far_off or (done is not None and done < LEAST_RATE * SHORT_RUN_STEPS / LOW)
     values = {"rate": c.rate, "least": LEAST_RATE, "width": WIDEST}
     yield _finding(c, "warn" if hopeless else "info", "low-rate", values, at="rate", rate=2e-4)
 

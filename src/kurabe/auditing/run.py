@@ -52,7 +52,7 @@ def _after(run: RunFolder, trial: TrialInfo, answers: tuple[Answer, ...]) -> Ite
 
 
 def _cost(found: Finding) -> FaultCost | None:
-    return cost_of(found.id, {"with_padding": found.values.get("padding", 0) > 0})
+    return cost_of(found.id, found.values | {"with_padding": found.values.get("padding", 0) > 0})
 
 
 def _unchanged(trial: int, answers: tuple[Answer, ...]) -> tuple[int, int]:

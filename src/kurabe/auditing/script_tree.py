@@ -11,7 +11,7 @@ from typing import Any
 
 from kurabe.auditing.libraries import LIBRARIES, Library, fields
 from kurabe.auditing.script_prompts import Chat
-from kurabe.auditing.script_values import UNKNOWN, Values, last_name
+from kurabe.auditing.script_values import UNKNOWN, Values, dotted, last_name
 
 # The settings of a training, and the library whose defaults go with them.
 ARGUMENTS = {"TrainingArguments": "transformers", "Seq2SeqTrainingArguments": "transformers", "SFTConfig": "trl",
@@ -43,8 +43,14 @@ class Script:
         return any(True for _ in self.named(*names))
 
     def tokenizing(self) -> Iterator[ast.Call]:
-        """Calls of something that is named a tokenizer."""
-        return (call for call in self.calls if "tokenizer" in last_name(call.func).lower())
+        """Calls of something that is named a tokenizer, or was loaded as one: `tok = AutoTokenizer...`."""
+        return (call for call in self.calls if self._is_tokenizer(call.func))
+
+    def _is_tokenizer(self, name: ast.expr) -> bool:
+        if "tokenizer" in last_name(name).lower():
+            return True
+        loaded = self.values.node(name)
+        return isinstance(loaded, ast.Call) and "tokenizer" in dotted(loaded.func).lower()
 
     def set(self, field: str, value: Any, line: int = 0) -> None:
         """The first place that says something counts."""

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from kurabe.report.answers import visible
 from kurabe.schema import ArmAnswer, QuestionResult, Results
 
 COLUMNS = (
@@ -35,7 +36,7 @@ def inert(cell: object) -> object:
     """Text that a spreadsheet shows and never calculates; numbers stay numbers."""
     if not isinstance(cell, str):
         return cell
-    text = cell.replace("\0", "\ufffd")
+    text = visible(cell)  # a sheet may be shown by a terminal, too
     return "'" + text if cell.startswith(ACTIVE) else text
 
 
