@@ -383,10 +383,11 @@ def _known(answers: Sequence[Answer], asked: Mapping[str, Question]) -> set[str]
 
 
 def _stage_seconds(folder: RunFolder) -> dict[str, float]:
-    """Seconds per stage, the attempts of a resumed run added up."""
+    """Seconds per stage, the attempts of a resumed run added up. The analysis itself is left out: it has not ended when
+    it is made the first time, and results made again are the same."""
     seconds: Counter[str] = Counter()
     for event in folder.events():
-        if event.kind == "stage" and event.values.get("state") == "end":
+        if event.kind == "stage" and event.values.get("state") == "end" and event.values["name"] != "analyse":
             seconds[event.values["name"]] += event.values["seconds"]
     return dict(seconds)
 
