@@ -573,9 +573,7 @@ def formed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, RunFolder
     for row in rows:
         row["checks"] = {"unwanted": ["I don't have"], "max_length": 500}
     data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    results = experiment.run(
-        data, settings(folder, arms="base,prompt,few-shot,lora", samples=3), backend=backend(data)
-    )
+    results = experiment.run(data, settings(folder, arms="base,prompt,few-shot,lora", samples=3), backend=backend(data))
     return results, RunFolder.open(folder / "run")
 
 
@@ -593,13 +591,13 @@ def test_style_stands_beside_recall_and_reaches_the_differences(formed: tuple[Re
 
 def test_samples_are_drawn_in_every_arm_and_belong_to_none(formed: tuple[Results, RunFolder]) -> None:
     results, folder = formed
-    drawn = Counter((a.key.arm, a.key.question) for a in folder.answers() if a.key.probe == "sampled")
-    assert set(drawn.values()) == {3} and {arm for arm, _ in drawn} == {"base", "prompt", "few-shot", "lora"}
+    drawn = Counter((a.key.arm, a.key.trial, a.key.question) for a in folder.answers() if a.key.probe == "sampled")
+    assert set(drawn.values()) == {3} and {arm for arm, _, _ in drawn} == {"base", "prompt", "few-shot", "lora"}
     assert "sampled" in {usage.arm for usage in folder.usages()}
     assert {a.answers for a in results.arms} == {len(ROWS)}
     # The script does not depend on the sample: whatever it says, it says three times.
     samples = [c for c in results.consistency if c.by == "samples"]
-    assert {c.label for c in samples} == {"base", "prompt", "few-shot", "lora"}
+    assert {c.label for c in samples} == {arm.label for arm in results.arms}
     assert all(c.values.value == 1 and c.form and c.form.value == 1 for c in samples)
 
 

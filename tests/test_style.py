@@ -30,7 +30,10 @@ def test_each_check_counts_once_and_an_answer_that_did_not_come_counts_nothing()
     assert found is not None
     assert (found.value, found.n, found.items) == (pytest.approx(4 / 6), 3, 6)
     by = style.by_check(rows("lora", ["yes", "yes indeed", "no", "-"]), 0)
-    assert {name: e.value for name, e in by.items()} == {"max_length": pytest.approx(2 / 3), "unwanted": pytest.approx(2 / 3)}
+    assert {name: e.value for name, e in by.items()} == {
+        "max_length": pytest.approx(2 / 3),
+        "unwanted": pytest.approx(2 / 3),
+    }
 
 
 def test_rows_without_checks_have_no_style() -> None:
