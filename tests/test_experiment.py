@@ -19,7 +19,7 @@ from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
 from kurabe.model import Stopped, TrialPlan
 from kurabe.report import sentences
 from kurabe.runs import RunFolder
-from kurabe.schema import Event, Example, Results, Step
+from kurabe.schema import Checks, Event, Example, Results, Step
 from kurabe.settings import ARM_NAMES
 from kurabe.texts import LANGUAGES, Texts
 
@@ -559,3 +559,69 @@ def test_the_share_that_the_teacher_read_right_stands_beside_the_trial(taught: t
 
 def test_no_teacher_no_share(whole: tuple[Results, RunFolder]) -> None:
     assert whole[0].teachers == () and sentences.teachers(whole[0], Texts("en")) == []
+
+
+# --- form and consistency ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def formed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, RunFolder]:
+    """A run whose rows ask for a form that only expected answers have, each question drawn three times."""
+    folder = tmp_path_factory.mktemp("formed")
+    data = write_data(folder)
+    rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["checks"] = {"unwanted": ["I don't have"], "max_length": 500}
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    results = experiment.run(data, settings(folder, arms="base,prompt,few-shot,lora", samples=3), backend=backend(data))
+    return results, RunFolder.open(folder / "run")
+
+
+def test_style_stands_beside_recall_and_reaches_the_differences(formed: tuple[Results, RunFolder]) -> None:
+    results, folder = formed
+    arms = {arm.label: arm for arm in results.arms}
+    assert all(arm.style and set(arm.checks) == {"unwanted", "max_length"} for arm in results.arms)
+    for arm in results.arms:
+        assert arm.checks["max_length"].value == 1
+    assert arms["base"].checks["unwanted"].value == 0 and arms["base"].style and arms["base"].style.value == 0.5
+    pairs = {(d.label, d.other) for d in results.differences if d.measure == "style"}
+    assert pairs == {("lora", "prompt"), ("lora", "few-shot")}
+    assert load_run(folder.path).model_dump(exclude={"seconds"}) == results.model_dump(exclude={"seconds"})
+
+
+def test_samples_are_drawn_in_every_arm_and_belong_to_none(formed: tuple[Results, RunFolder]) -> None:
+    results, folder = formed
+    drawn = Counter((a.key.arm, a.key.trial, a.key.question) for a in folder.answers() if a.key.probe == "sampled")
+    assert set(drawn.values()) == {3} and {arm for arm, _, _ in drawn} == {"base", "prompt", "few-shot", "lora"}
+    assert "sampled" in {usage.arm for usage in folder.usages()}
+    assert {a.answers for a in results.arms} == {len(ROWS)}
+    # The script does not depend on the sample: whatever it says, it says three times.
+    samples = [c for c in results.consistency if c.by == "samples"]
+    assert {c.label for c in samples} == {arm.label for arm in results.arms}
+    assert all(c.values.value == 1 and c.form and c.form.value == 1 for c in samples)
+
+
+def test_a_sample_is_asked_at_a_temperature_with_a_seed_of_its_own(formed: tuple[Results, RunFolder]) -> None:
+    folder = formed[1]
+    make = planning.request_maker(experiment._material(folder), folder.questions(), 10)
+    requests = [make(answer.key) for answer in folder.answers()]
+    assert {r.temperature for r in requests if r.key.sample} == {0.7}
+    assert {r.temperature for r in requests if not r.key.sample} == {0.0}
+    first = [r.seed for r in requests if r.key.sample and r.key.question == requests[0].key.question]
+    assert len(set(first)) == 3
+
+
+def test_without_samples_nothing_is_drawn(whole: tuple[Results, RunFolder]) -> None:
+    assert not any(answer.key.sample for answer in whole[1].answers())
+    assert not any(found.by == "samples" for found in whole[0].consistency)
+    assert all(arm.style is None for arm in whole[0].arms)
+
+
+def test_examples_made_in_python_pass_their_own_checks_or_are_refused(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    broken = [
+        e.model_copy(update={"line": 0, "checks": Checks(max_length=1)}) for e in dataset.read_examples(data).examples
+    ]
+    with pytest.raises(DataError, match="checks") as refused:
+        experiment.run(broken, settings(tmp_path), backend=backend(data))
+    assert "max_length" in refused.value.why and refused.value.fix

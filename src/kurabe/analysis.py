@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import cost, curves, lessons, scoring, stale, stats, storage, verdict
+from kurabe import checks, consistency, cost, curves, lessons, scoring, stale, stats, storage, style, verdict
 from kurabe.errors import StoppedError
 from kurabe.evidence import Evidence
 from kurabe.recipes import RECIPES
@@ -19,6 +19,7 @@ from kurabe.schema import (
     Answer,
     ArmAnswer,
     ArmResult,
+    ConsistencyResult,
     CostEstimate,
     CurvePoint,
     Difference,
@@ -75,6 +76,11 @@ class Arm(NamedTuple):
     held_out: tuple[Asked, ...]
     trained: tuple[Asked, ...]
 
+    @property
+    def asked(self) -> list[tuple[Question, Answer]]:
+        """The held-out questions and answers, without their scores."""
+        return [(row.question, row.answer) for row in self.held_out]
+
 
 Statuses: TypeAlias = tuple[Status, ...]
 
@@ -105,7 +111,7 @@ def analyse(folder: RunFolder) -> Results:
 
     # 3. Numbers.
     arm_results = tuple(_arm_result(arm, settings.seed) for arm in arms)
-    differences = tuple(_differences(arms, settings.seed))
+    differences = (*_differences(arms, settings.seed), *_by_style(arms, settings.seed))
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
     teachers = tuple(_teachers(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
@@ -133,6 +139,7 @@ def analyse(folder: RunFolder) -> Results:
         differences=differences,
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
+        consistency=tuple(_consistency(arms, answers, asked, settings.seed)),
         teachers=teachers,
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
@@ -226,6 +233,8 @@ def _arm_result(arm: Arm, seed: int) -> ArmResult:
         answers=len(arm.held_out),
         cut=sum(row.score.cut for row in arm.held_out),
         unscored=sum(row.answer.finish == "error" for row in arm.held_out),
+        style=style.estimate(arm.asked, seed),
+        checks=style.by_check(arm.asked, seed),
     )
 
 
@@ -245,6 +254,10 @@ def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
             )
 
 
+def _by_style(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
+    return style.differences({arm.label: arm.asked for arm in arms}, seed)
+
+
 def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
     """The right values of both arms per example, over the questions that both have a scored answer to."""
     common = {row.question.id for row in _scored(first.held_out)} & {
@@ -255,8 +268,12 @@ def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
 
 
 def _independent(arms: Sequence[ArmResult], differences: Sequence[Difference]) -> int:
-    """Examples that the deciding comparison rests on; without one, those of the arm that has the fewest."""
-    deciding = [d.estimate.n for d in differences if (d.label, d.other) in (("lora", "prompt"), ("lora", "rag"))]
+    """Examples that the deciding comparison rests on; without one, those of the arm that has the fewest. Rows that
+    hold no values are counted by their checks of form."""
+    if all(arm.recall.value is None for arm in arms):
+        return style.examples((arm.style for arm in arms), differences)
+    pairs = (("lora", "prompt"), ("lora", "rag"))
+    deciding = [d.estimate.n for d in differences if d.measure == "recall" and (d.label, d.other) in pairs]
     return min(deciding or [arm.recall.n for arm in arms], default=0)
 
 
@@ -283,6 +300,13 @@ def _retention(
                     right_before=len(known),
                     kept=stats.share(_kept(known, after, asked), seed),
                 )
+
+
+def _consistency(
+    arms: Sequence[Arm], answers: Sequence[Answer], asked: Mapping[str, Question], seed: int
+) -> Iterable[ConsistencyResult]:
+    named = {arm.label: (arm.arm, arm.trial) for arm in arms}
+    return consistency.results(named, {arm.label: arm.held_out for arm in arms}, answers, asked, seed)
 
 
 def _teachers(
@@ -413,6 +437,7 @@ def _side_by_side(arms: Sequence[Arm], questions: Sequence[Question]) -> Iterabl
                     outcomes=row.score.outcomes,
                     extra=row.score.extra,
                     finish=row.answer.finish,
+                    checks=checks.judged(row.answer, row.question),
                 )
             )
     for question in questions:
@@ -430,5 +455,10 @@ def _side_by_side(arms: Sequence[Arm], questions: Sequence[Question]) -> Iterabl
 
 def _notes(arms: Sequence[Arm]) -> list[Reason]:
     """Examples that cannot enter recall because their expected answer holds no checkable value."""
-    without = {row.question.example for arm in arms for row in arm.held_out if not row.question.facts}
+    without = {
+        row.question.example
+        for arm in arms
+        for row in arm.held_out
+        if not row.question.facts and not row.question.checks
+    }
     return [Reason(key="analysis.no_facts", values={"examples": len(without)})] if without else []

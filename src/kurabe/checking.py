@@ -47,10 +47,12 @@ class CheckReport(Record):
     rows: int
     skipped: int  # rows that can't be used
     examples: int  # rows that can, duplicates merged
-    measurable: int  # examples with a value to check and a held-out wording
+    measurable: int  # examples with a value or a form to check and a held-out wording
     repeated: int
     facts: dict[str, int]
     without_facts: int
+    checks: dict[str, int]  # check of form -> rows that ask for it; the expected answers pass them, or are refused
+    checked: int  # rows with such checks
     wordings: dict[str, int]  # role -> count, generated ones included
     generated: dict[str, int]  # role -> how many of them the rules made
     trained_only: tuple[str, ...]  # ids of examples that have no held-out wording
@@ -98,7 +100,7 @@ def check(
         prepared, notes = splits.prepare(examples, reading.language, seed=0)
     if reading.examples > len(examples):
         notes += (Reason(key="data.note.first-only", values={"examples": len(examples), "all": reading.examples}),)
-    measurable = sum(bool(example.facts and example.texts("held_out")) for example in prepared)
+    measurable = sum(bool((e.facts or e.checks) and e.texts("held_out")) for e in prepared)
     if measurable < MIN_EXAMPLES:
         notes += (Reason(key="data.note.few", values={"examples": measurable, "minimum": MIN_EXAMPLES}),)
     roles = Counter(wording.role for example in prepared for wording in example.wordings)
@@ -110,6 +112,7 @@ def check(
         rows=reading.rows, skipped=reading.refused + len(reading.contradicting), examples=reading.examples,
         measurable=measurable,
         repeated=reading.repeated, facts=dict(tally.facts), without_facts=tally.without_facts,
+        checks=dict(tally.checks), checked=tally.checked,
         wordings=dict(roles), generated=dict(made),
         trained_only=tuple(example.id for example in prepared if not example.texts("held_out")),
         question_length=tally.questions.summary(), answer_length=tally.answers.summary(), tokens=tally.tokens.summary(),
@@ -123,13 +126,17 @@ class _Tally:
 
     def __init__(self, count: Callable[[Sequence[Message]], int] | None) -> None:
         self.facts: Counter[str] = Counter()
-        self.without_facts = 0
+        self.checks: Counter[str] = Counter()
+        self.without_facts = self.checked = 0
         self.questions, self.answers, self.tokens = _Measure(), _Measure(), _Measure()
         self._count = count
 
     def add(self, example: Example) -> None:
         self.facts.update(fact.kind for fact in example.facts)
         self.without_facts += not example.facts
+        if example.checks:
+            self.checks.update(example.checks.given)
+            self.checked += 1
         self.questions.add(len(example.question), example.line)
         self.answers.add(len(example.answer), example.line)
 

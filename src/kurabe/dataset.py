@@ -175,7 +175,7 @@ class Reading:
         if len(trained) + len(held_out) < 1 + len(parsed.wordings) + len(parsed.held_out):
             self._note(line, "wordings-repeated")
         found = _facts(parsed)
-        if not found:
+        if not found and not parsed.checks:
             self._note(line, "no-facts")
         self._forms[parsed.form] += 1
         self._japanese += facts.language_of(parsed.question + " " + parsed.answer) == "ja"
@@ -184,8 +184,9 @@ class Reading:
         wordings += [Wording(text=text, role="held_out", generated=text in made) for text in held_out]
         wordings[0] = wordings[0].model_copy(update={"generated": False})  # the row's own question
         return Example(
-            id=parsed.id or f"row-{line}", answer=parsed.answer, facts=found, wordings=tuple(wordings), line=line
-        )
+            id=parsed.id or f"row-{line}", answer=parsed.answer, facts=found, wordings=tuple(wordings), line=line,
+            checks=parsed.checks,
+        )  # fmt: skip
 
     def _known(self, example: Example, name: str, trained: Mapping[str, str]) -> int | None:
         """The line of the row that this one repeats, 0 for a new one, None for one that contradicts another."""
@@ -239,11 +240,16 @@ class Reading:
 
 
 def merge(first: Example, again: Example) -> Example:
-    """Two rows with one question and answer as one example: the first one's, with the wordings and facts of both."""
+    """Two rows with one question and answer as one example: the first one's, with the wordings and facts of both, and
+    the first checks that are given."""
     known = {normal(wording.text) for wording in first.wordings}
     new = tuple(wording for wording in again.wordings if normal(wording.text) not in known)
     return first.model_copy(
-        update={"wordings": first.wordings + new, "facts": facts.distinct([*first.facts, *again.facts])}
+        update={
+            "wordings": first.wordings + new,
+            "facts": facts.distinct([*first.facts, *again.facts]),
+            "checks": first.checks or again.checks,
+        }
     )
 
 

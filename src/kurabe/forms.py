@@ -12,6 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kurabe import checks
+from kurabe.schema import Checks
+
 MAX_TEXT = 4000  # characters of one question, answer or wording
 MAX_ID = 100
 # Names that mean the same; everything is read under the first. The Japanese ones are headings of spreadsheets.
@@ -19,9 +22,9 @@ _SAME = {
     "q": "question", "質問": "question", "問い": "question", "問": "question",
     "a": "answer", "回答": "answer", "答え": "answer", "答": "answer",
     "言い回し": "wordings", "言い換え": "wordings", "paraphrases": "wordings", "context": "input",
-    "heldout": "held_out", "held-out": "held_out", "取り置き": "held_out", "事実": "facts",
+    "heldout": "held_out", "held-out": "held_out", "取り置き": "held_out", "事実": "facts", "形式": "checks",
 }  # fmt: skip
-OPTIONAL = ("id", "wordings", "held_out", "facts", "generated_wordings")
+OPTIONAL = ("id", "wordings", "held_out", "facts", "generated_wordings", "checks")
 FORMS = ("question/answer", "instruction/input/output", "prompt/completion", "messages", "conversations")
 _SPEAKERS = {
     "system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
@@ -50,6 +53,7 @@ class Parsed(NamedTuple):
     facts: tuple[str | Mapping[str, Any], ...]
     generated: tuple[str, ...]  # those of the wordings that no person wrote
     notes: tuple[tuple[str, dict[str, Any]], ...]
+    checks: Checks | None = None  # of the form of an answer
 
 
 def parse(fields: Mapping[str, Any]) -> Parsed:
@@ -72,6 +76,7 @@ def parse(fields: Mapping[str, Any]) -> Parsed:
         form, question, answer, _id(row.get("id"), notes),
         _texts(row.get("wordings"), "wordings"), _texts(row.get("held_out"), "held_out"), _facts(row.get("facts")),
         _texts(row.get("generated_wordings"), "generated_wordings"), tuple(notes),
+        _checks(row.get("checks"), answer),
     )  # fmt: skip
 
 
@@ -228,6 +233,23 @@ def _facts(value: Any) -> tuple[str | Mapping[str, Any], ...]:
     if isinstance(value, str) and not value.lstrip().startswith("["):
         value = [part for part in re.split(r"[\n|｜]", value) if part.strip()]
     return tuple(item if isinstance(item, Mapping) else clean(item, "facts") for item in _listed(value))
+
+
+def _checks(value: Any, answer: str) -> Checks | None:
+    """What the form of an answer must be: an object, also as JSON in a cell of a spreadsheet."""
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise Refused("checks-cell") from None
+    if value is None or value == "":
+        return None
+    if not isinstance(value, Mapping):
+        raise Refused("checks-type", found=type_name(value))
+    try:
+        return checks.read(value, answer)
+    except checks.BadChecks as bad:
+        raise Refused(bad.key, **bad.values) from None
 
 
 def _id(value: Any, notes: list[tuple[str, dict[str, Any]]]) -> str:

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from kurabe import arms, dataset, documents, runs, splits
+from kurabe import arms, checks, dataset, documents, runs, splits
 from kurabe.errors import DataError, MissingError, SettingsError
 from kurabe.facts import language_of
 from kurabe.schema import Example, Passage, Reason, Review, RunRequest
 from kurabe.settings import RunSettings
+from kurabe.texts import Texts
 from kurabe.wordings import normal
 
 
@@ -35,6 +36,7 @@ def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[R
         language = language_of(" ".join(example.question for example in examples))
         digest = hashlib.sha256(b"\n".join(e.model_dump_json().encode() for e in examples)).hexdigest()
     _check_ids(examples)
+    _check_forms(examples)
     prepared = splits.prepare(examples, language, settings.seed)
     prompt, prompt_notes = _prompt(prepared.examples, language, settings)
     passages, passage_notes = _passages(prepared.examples, settings)
@@ -58,6 +60,20 @@ def _check_ids(examples: Sequence[Example]) -> None:
             why=f"For instance {twice[0]!r}." if twice else "",
             fix="Give each example an id of its own." if twice else "Bring at least one question with its answer.",
         )
+
+
+def _check_forms(examples: Sequence[Example]) -> None:
+    """Examples that were made in Python pass the checks that a file's rows passed when they were read."""
+    for example in examples:
+        if example.checks is not None and not example.line:
+            try:
+                checks.require(example.checks, example.answer)
+            except checks.BadChecks as bad:
+                raise DataError(
+                    f"The checks of the example {example.id!r} cannot be used.",
+                    why=Texts("en")(f"data.problem.{bad.key}", **bad.values),
+                    fix="Mend its checks, or its answer.",
+                ) from None
 
 
 def _with_whole_path(settings: RunSettings) -> RunSettings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kurabe import arms, lessons, stale
+from kurabe import arms, consistency, lessons, stale
 from kurabe.errors import DataError
 from kurabe.model import Backend
 from kurabe.recipes import RECIPES
@@ -74,6 +74,8 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     notes += rows_found(kept, material, own)
     unseen = stale.unseen([name for name in kept if "stale" in arms.ARMS[name].probes], material)
     keys = stage_keys(kept, questions, infos, backend.info.name, unseen)
+    for stage, groups in sample_keys(kept, questions, infos, backend.info.name, settings.samples).items():
+        keys[stage].extend(groups)
     keys["base"].extend(lesson_keys(taught, backend.info.name))
     keys["answer"].append(swept_keys(swept, questions, material, backend.info.name))
     return Work(
@@ -98,7 +100,7 @@ def asked(examples: Iterable[Example]) -> Iterator[Question]:
 def _question(example: Example, suffix: str, probe: Probe, text: str) -> Question:
     return Question(
         id=f"{example.id}/{suffix}", example=example.id, probe=probe, text=text, expected=example.answer,
-        facts=example.facts,
+        facts=example.facts, checks=example.checks,
     )  # fmt: skip
 
 
@@ -212,6 +214,23 @@ def stage_keys(
     return {"base": before, "answer": after}
 
 
+def sample_keys(
+    names: Sequence[str], questions: Sequence[Question], trials: Sequence[TrialInfo], model: str, samples: int
+) -> dict[str, list[list[AnswerKey]]]:
+    """Stage -> groups of keys: one question per example, drawn `samples` times in every arm."""
+    groups: dict[str, list[list[AnswerKey]]] = {"base": [], "answer": []}
+    answering = [(arm, trial) for arm in names for trial in trials_of(arm, trials)] if samples else []
+    for arm, trial in answering:
+        groups["answer" if trial else "base"].append(
+            [
+                AnswerKey(model=model, trial=trial, arm=arm, hop=LIVE, probe="sampled", question=q.id, sample=sample)
+                for q in consistency.sampled(questions)
+                for sample in range(1, samples + 1)
+            ]
+        )
+    return groups
+
+
 def swept_keys(
     swept: Sequence[TrialInfo], questions: Sequence[Question], material: arms.Material, model: str
 ) -> list[AnswerKey]:
@@ -246,13 +265,14 @@ def trials_of(arm: str, trials: Sequence[TrialInfo]) -> list[int]:
 
 
 def metered_as(batch: Batch, trials: Sequence[TrialInfo]) -> tuple[UsageKind, str, int]:
-    """What a batch's work is charged as, and to which arm and trial: retention belongs to no arm, and a lesson prepares
-    the trial of the table that learns from it."""
+    """What a batch's work is charged as, and to which arm and trial: retention and samples belong to no arm, and a
+    lesson prepares the trial of the table that learns from it."""
     key = batch.keys[0]
     if key.probe in lessons.LESSONS:
         learning = [info.trial for info in trials if lessons.LESSONS[key.probe].learned_by(RECIPES[info.recipe])]
         return "preparation", "lora", learning[0]
-    return "answering", ("retention" if key.probe in RETENTION else key.arm), key.trial
+    apart = "retention" if key.probe in RETENTION else key.probe if key.probe == "sampled" else key.arm
+    return "answering", apart, key.trial
 
 
 def rows_per_batch(backend: Backend) -> int:
@@ -285,6 +305,10 @@ def request_maker(
         kind = key.arm, key.probe == "stale"
         if kind not in builders:
             builders[kind] = arms.ARMS[key.arm].prepare(stale.changed(material) if kind[1] else material)
-        return Request(key=key, messages=builders[kind](by_id[key.question]), max_new_tokens=max_new_tokens)
+        messages = builders[kind](by_id[key.question])
+        if key.sample:
+            drawn = {"temperature": consistency.TEMPERATURE, "seed": consistency.seed(key)}
+            return Request(key=key, messages=messages, max_new_tokens=max_new_tokens, **drawn)
+        return Request(key=key, messages=messages, max_new_tokens=max_new_tokens)
 
     return make

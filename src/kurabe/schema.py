@@ -5,7 +5,7 @@ Knows no files, no torch, no screen text: records hold keys and numbers, words a
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,12 +15,15 @@ FactKind: TypeAlias = Literal[
     "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
-Probe: TypeAlias = Literal["held_out", "trained", "check", "general", "reading", "stale", "ask", "teacher", "mix"]
+Probe: TypeAlias = Literal[
+    "held_out", "trained", "check", "general", "reading", "stale", "sampled", "ask", "teacher", "mix"
+]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
 UsageKind: TypeAlias = Literal["loading", "preparation", "answering"]
 Level: TypeAlias = Literal["refuse", "warn", "info"]
 Measure: TypeAlias = Literal["recall", "style"]
+Term: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
 Axis: TypeAlias = Literal["examples", "wordings", "samples", "epochs", "rank", "rate", "seeds"]
 
 
@@ -50,6 +53,26 @@ class Fact(Record):
     end: int = -1
 
 
+class Checks(Record):
+    """What the form of an answer must be; each entry that is given is one check, and holds as a whole or fails."""
+
+    pattern: str | None = Field(
+        None, min_length=1, max_length=300
+    )  # a regular expression, found anywhere in the answer
+    sections: tuple[Term, ...] = Field((), max_length=20)  # headings, each on a line of its own, in this order
+    min_length: int | None = Field(None, ge=1, le=4000)  # characters
+    max_length: int | None = Field(None, ge=1, le=4000)  # characters
+    language: Literal["en", "ja"] | None = None
+    wanted: tuple[Term, ...] = Field((), max_length=20)  # words that must all stand in the answer
+    unwanted: tuple[Term, ...] = Field((), max_length=20)  # words of which none may
+    json_schema: dict[str, Any] | None = None  # the whole answer is JSON of this schema (draft 2020-12)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the checks that the row asks for."""
+        return tuple(name for name, value in self if value not in (None, ()))
+
+
 class Wording(Record):
     """One way to ask an example's question."""
 
@@ -66,6 +89,7 @@ class Example(Record):
     facts: tuple[Fact, ...]
     wordings: tuple[Wording, ...]
     line: int = 0  # 1-based line of the source file, 0 where there is none
+    checks: Checks | None = None  # what the form of an answer must be, where the row says it
 
     def texts(self, role: Role) -> tuple[str, ...]:
         """The wordings of one role, in file order."""
@@ -110,6 +134,7 @@ class Question(Record):
     expected: str
     facts: tuple[Fact, ...] = ()
     accept: tuple[str, ...] = ()
+    checks: Checks | None = None
     system: str | None = None  # the question's own system message (probe "reading"); None: the arm's
 
 
@@ -375,6 +400,7 @@ class ArmResult(Record):
     cut: int
     unscored: int
     style: Estimate | None = None  # share of a row's checks of form that hold; None where rows carry none
+    checks: dict[str, Estimate] = {}  # the same, check by check
 
 
 class Difference(Record):
@@ -397,6 +423,17 @@ class RetentionResult(Record):
     asked: int
     right_before: int
     kept: Estimate
+
+
+class ConsistencyResult(Record):
+    """How often one arm says the same. Shares of the examples that were answered at least twice that way: in all their
+    held-out wordings, decoded greedily, or `samples` times in one wording at a temperature."""
+
+    label: str
+    by: Literal["wordings", "samples"]
+    values: Estimate  # each expected value read the same way in all answers, and the same unexpected ones beside them
+    right: Estimate  # all of them right in all answers: an arm that never knows is consistent, too
+    form: Estimate | None = None  # the same checks of form hold in all answers; None where no row has checks
 
 
 class StaleResult(Record):
@@ -511,6 +548,7 @@ class ArmAnswer(Record):
     outcomes: tuple[Outcome, ...]
     extra: tuple[Fact, ...]
     finish: str
+    checks: dict[str, bool] = {}  # of its row's checks of form, those that could be judged: whether each holds
 
 
 class QuestionResult(Record):
@@ -561,6 +599,7 @@ class Results(Record):
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
     stale: tuple[StaleResult, ...] = ()
+    consistency: tuple[ConsistencyResult, ...] = ()
     teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]

@@ -56,7 +56,7 @@ def is_right(answer: Answer, question: Question) -> bool | None:
         return None
     if question.accept:
         text = folded(answer.text)
-        return any(_accepting(string).search(text) for string in question.accept)
+        return any(accepting(string).search(text) for string in question.accept)
     outcomes = score(answer, question).outcomes
     return all(outcome.status == "right" for outcome in outcomes) if outcomes else None
 
@@ -147,7 +147,7 @@ def _named_by(question: str) -> tuple[Fact, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _accepting(string: str) -> re.Pattern[str]:
+def accepting(string: str) -> re.Pattern[str]:
     """An accepted string as a pattern for folded text: whole words, whole numbers; other Japanese in any place."""
     wanted = folded(string)
     first, last = wanted[:1], wanted[-1:]

@@ -64,6 +64,9 @@ class RunSettings(Record):
         None, ge=1, description="trained wordings used per example; none: the recipe's own number (fair: all)"
     )
     retention: int = Field(60, ge=0, le=400, description="retention questions of each kind; 0 leaves them out")
+    samples: int = Field(
+        0, ge=0, le=50, description="times a question of each example is answered at temperature 0.7; 0 leaves it out"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as there are cores")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
     runs: str = Field("runs", description="folder that holds the run folders")

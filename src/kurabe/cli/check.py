@@ -119,6 +119,9 @@ def described(report: "CheckReport", t: "Texts") -> list[tuple[str, str]]:
         (t("cli.check.facts"), t("cli.check.facts_are", facts=facts, without=report.without_facts)),
         (t("cli.check.asked"), wordings),
     ]
+    if report.checks:
+        named = comma.join(f"{t(f'check.{name}')} {count}" for name, count in report.checks.items())
+        lines.append((t("cli.check.checks"), t("cli.check.checks_are", checks=named, rows=report.checked)))
     for key, lengths in (("answers", report.answer_length), ("tokens", report.tokens)):
         if lengths:
             values = {"shortest": lengths.shortest, "median": lengths.median, "longest": lengths.longest}

@@ -87,6 +87,7 @@ def rows(examples: "Sequence[Example]") -> Iterator[dict[str, Any]]:
             # What a row named itself is not found by the rules again.
             "facts": [{"kind": fact.kind, "value": fact.text} for fact in example.facts if fact.start < 0],
             **({"generated_wordings": made} if made else {}),
+            **({"checks": example.checks.model_dump(mode="json", exclude_defaults=True)} if example.checks else {}),
         }
 
 

@@ -47,6 +47,14 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
         screen.show(drawn(results, t))
         screen.show(Text(t(note), style="dim"))
         screen.show()
+    if any(arm.style for arm in results.arms):
+        screen.show(report_table(tables.style(results, t)))
+        screen.show(Text(t("cli.style.note"), style="dim"))
+        screen.show()
+    same = sentences.consistency(results, t)
+    if same:
+        screen.show(same)
+        screen.show()
     for axis, curve in tables.curves(results, t):
         screen.show(curve_table(curve))
         for sentence in sentences.curve(results, axis, t):
@@ -119,6 +127,14 @@ def curve_table(curve: tables.Table) -> Table:
     for cells in curve.rows:
         table.add_row(*(cells[column] for column in shown))
     return table
+
+
+def report_table(table: tables.Table) -> Table:
+    """A table of the report as it is."""
+    drawn = _table(table.head[0], table.head[1:])
+    for cells in table.rows:
+        drawn.add_row(*cells)
+    return drawn
 
 
 def _cost_cells(cost: CostEstimate) -> list[str]:

@@ -28,6 +28,11 @@ def markdown(results: Results, t: Texts) -> str:
         *_table(tables.arms(results, t)),
         *_table(tables.differences(results, t)),
         f"- {t('report.note.luck')}",
+        *_table(tables.style(results, t)),
+        *_table(tables.style_differences(results, t)),
+        *([f"- {t('report.style.explained')}"] if any(arm.style for arm in results.arms) else []),
+        *_table(tables.consistency(results, t)),
+        *([f"- {t('report.consistency.explained')}"] if results.consistency else []),
         *_training(results, t),
         *_curves(results, t),
         *_answers(results, t),
@@ -104,7 +109,9 @@ def _answer(answer: ArmAnswer, t: Texts) -> str:
     missing = answers.absent(answer)
     text = t(f"absent.{missing}") if missing else inert(answer.text[: answers.SHOWN_CHARACTERS])
     line = f"- **{arm_name(answer.label, t)}**: {text}"
-    return f"{line}  \n  {marks}" if marks else line
+    failed = t("comma").join(t(f"check.{name}") for name, held in answer.checks.items() if not held)
+    beneath = [marks, f"✗ {t('report.style.failed')} {inert(failed)}" if failed else ""]
+    return "  \n  ".join([line, *filter(None, beneath)])
 
 
 def _mark(value: answers.Value, t: Texts) -> str:

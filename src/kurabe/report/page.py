@@ -32,6 +32,7 @@ class Cell(NamedTuple):
     pieces: Sequence[answers.Piece]
     groups: Sequence[tuple[answers.Mark, Sequence[answers.Value]]]
     cut: bool
+    failed: Sequence[str]  # checks of form that this answer does not pass
 
 
 class Row(NamedTuple):
@@ -75,7 +76,19 @@ def page(results: Results, t: Texts) -> str:
     )
 
 
-_TABLES = ("arms", "differences", "trials", "stale", "retention", "costs", "settings", "provenance")
+_TABLES = (
+    "arms",
+    "differences",
+    "style",
+    "style_differences",
+    "consistency",
+    "trials",
+    "stale",
+    "retention",
+    "costs",
+    "settings",
+    "provenance",
+)
 
 
 @cache
@@ -134,4 +147,5 @@ def _cell(answer: ArmAnswer, results: Results, t: Texts) -> Cell:
         pieces=answers.pieces(answer),
         groups=groups,
         cut=answer.finish == "length",
+        failed=[name for name, held in answer.checks.items() if not held],
     )

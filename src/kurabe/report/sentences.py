@@ -84,6 +84,16 @@ def parity(found: Parity, t: Texts) -> list[str]:
     return [*said, t("report.parity.larger", format=larger)] if larger else said
 
 
+def consistency(results: Results, t: Texts) -> str:
+    """How often each arm gives the same values in all wordings of a question; "" where that was not measured."""
+    said = [
+        f"{arm_name(found.label, t)} {texts.percent(found.values.value)}"
+        for found in results.consistency
+        if found.by == "wordings" and found.values.value is not None
+    ]
+    return t("report.consistency.line", arms=t("comma").join(said)) if said else ""
+
+
 def teachers(results: Results, t: Texts) -> list[str]:
     """How well the model read what a recipe had it teach itself."""
     return [

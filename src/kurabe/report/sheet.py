@@ -16,6 +16,7 @@ from kurabe.schema import ArmAnswer, QuestionResult, Results
 COLUMNS = (
     "run", "stand_in", "verdict", "example", "question_id", "probe", "question", "expected", "arm", "answer", "finish",
     "right", "wrong", "missing", "refused", "unscored", "extra", "wrong_values", "extra_values",
+    "checks_held", "checks_failed",
 )  # fmt: skip
 # A cell that begins with one of these is a formula, or hides the character that makes it one.
 ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
@@ -49,3 +50,5 @@ def _cells(results: Results, question: QuestionResult, answer: ArmAnswer) -> Ite
     yield len(answer.extra)
     yield "; ".join(o.found.text for o in answer.outcomes if o.status == "wrong" and o.found)
     yield "; ".join(fact.text for fact in answer.extra)
+    yield sum(answer.checks.values())
+    yield "; ".join(name for name, held in answer.checks.items() if not held)

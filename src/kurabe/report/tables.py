@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kurabe import texts
 from kurabe.charts import arm_name, axis_value
-from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Parity, Results
+from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Measure, Parity, Results
 from kurabe.texts import Texts
 
 CURVE_COLUMNS = ("recall", "interval", "prompt", "trained", "wrong", "extra", "general", "seeds")
@@ -31,7 +31,49 @@ def arms(results: Results, t: Texts) -> Table:
 
 
 def differences(results: Results, t: Texts) -> Table:
-    """Paired differences with the smallest one that the data could have shown."""
+    """Paired differences in recall with the smallest one that the data could have shown."""
+    return _differences(results, t, "differences", "recall")
+
+
+def style_differences(results: Results, t: Texts) -> Table:
+    """The same of the checks of form, tuned arms against ways without training."""
+    return _differences(results, t, "style_differences", "style")
+
+
+def style(results: Results, t: Texts) -> Table:
+    """How many checks of form each arm's answers pass, all together and check by check."""
+    names = tuple(dict.fromkeys(name for arm in results.arms for name in arm.checks))
+    rows = [
+        (
+            arm_name(arm.label, t),
+            _value(arm.style, t),
+            *(texts.percent(arm.checks[name].value) if name in arm.checks else "–" for name in names),
+            texts.count(arm.style.n),
+        )
+        for arm in results.arms
+        if arm.style is not None
+    ]
+    head = (t("report.style.1"), t("report.style.2"), *(t(f"check.{name}") for name in names), t("report.style.3"))
+    return Table("style", t("report.style.caption"), head, tuple(rows))
+
+
+def consistency(results: Results, t: Texts) -> Table:
+    """How often each arm says the same, however it is asked and however often."""
+    rows = [
+        (
+            arm_name(c.label, t),
+            t(f"report.consistency.{c.by}", samples=results.settings.get("samples", 0)),
+            _value(c.values, t),
+            texts.percent(c.right.value),
+            _value(c.form, t) if c.form else "–",
+            texts.count(max(c.values.n, c.form.n if c.form else 0)),
+        )
+        for c in results.consistency
+    ]
+    return _table(t, "consistency", rows)
+
+
+def _differences(results: Results, t: Texts, name: str, measure: Measure) -> Table:
     rows = [
         (
             t("report.minus", label=arm_name(d.label, t), other=arm_name(d.other, t)),
@@ -41,8 +83,9 @@ def differences(results: Results, t: Texts) -> Table:
             texts.count(d.estimate.n),
         )
         for d in results.differences
+        if d.measure == measure
     ]
-    return _table(t, "differences", rows)
+    return _table(t, name, rows)
 
 
 def trials(results: Results, t: Texts) -> Table:
