@@ -96,7 +96,7 @@ def test_leaks_are_reported_and_not_raised(tmp_path: Path) -> None:
     assert [(pair.held_out, pair.trained, pair.line, pair.other_line) for pair in report.leaks] == [
         ("who are you?", "Who are you?", 5, 4)
     ]
-    assert len(report.shown) == 5 and "1 held-out wordings" in report.refusal
+    assert len(report.shown) == 5 and "1 held-out wording stands" in report.refusal
 
 
 def test_tokens_are_counted_by_whoever_can(tmp_path: Path) -> None:
