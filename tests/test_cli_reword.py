@@ -215,3 +215,11 @@ def test_a_model_in_this_process_is_asked_the_same(kurabe: Kurabe, file: Path, m
     monkeypatch.setattr(backends, "load", lambda settings: loaded.append(settings.model) or backend)
     ran = kurabe(file, "--with", "models/llama", "--count", 2)
     assert loaded == ["models/llama"] and json.loads(ran.out.splitlines()[0])["held_out"] == ["admission fee??"]
+
+
+def test_checks_of_form_stay_with_their_row(kurabe: Kurabe, file: Path, state: Scripted) -> None:
+    rows = [{**row, "checks": {"max_length": 500, "unwanted": ["sorry"]}} for row in ROWS]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert kurabe(file, "--with", f"{state.url}#m", "--count", 2, "--out", "out.jsonl").code == 0
+    assert [row["checks"] for row in lines(Path("out.jsonl"))] == [row["checks"] for row in rows]
+    assert all(example.checks for example in dataset.read_examples("out.jsonl").examples)

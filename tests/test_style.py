@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import csv
+import io
+from pathlib import Path
 
-from kurabe import style
+import pytest
+import synthetic
+
+from kurabe import analysis, style
+from kurabe.report import page, sheet, tables
+from kurabe.report.markdown import markdown
 from kurabe.schema import Answer, AnswerKey, Checks, Question
+from kurabe.texts import LANGUAGES, Texts
 
 ASKED = Checks(max_length=5, unwanted=("no",))
 
@@ -54,3 +62,27 @@ def test_tuned_arms_are_compared_with_each_way_without_training_on_what_both_ans
     assert found["lora", "few-shot"].estimate.value == 0
     assert found["lora+rag", "few-shot"].estimate.value == -0.5
     assert style.examples([], list(found.values())) == 9
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_form_is_shown_apart_from_recall_in_every_form_of_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    asked, update = synthetic.questions, {"checks": Checks(max_length=30)}
+    monkeypatch.setattr(
+        synthetic, "questions", lambda *a, **k: tuple(q.model_copy(update=update) for q in asked(*a, **k))
+    )
+    results = analysis.analyse(synthetic.write_run(tmp_path))
+    t = Texts(language)
+    html, text = page.page(results, t), markdown(results, t)
+    for shown in (html, text):
+        assert t("report.style.caption") in shown and t("report.style_differences.caption") in shown
+        assert t("report.style.failed") in shown and t("check.max_length") in shown
+    differences = tables.differences(results, t).rows
+    assert len(differences) == sum(d.measure == "recall" for d in results.differences)
+    rows = list(csv.DictReader(io.StringIO(sheet.sheet(results).removeprefix("\ufeff"))))
+    for row in rows:
+        if row["finish"] != "error":
+            assert (row["checks_held"], row["checks_failed"]) == (
+                ("1", "") if len(row["answer"].strip()) <= 30 else ("0", "max_length")
+            )

@@ -114,7 +114,7 @@ def _found(pattern: str, text: str) -> bool:
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> Any:
     """By RE2, which takes time in proportion to the text and has a limit of memory; a backtracking engine with a time
-    limit was tried, and needed gigabytes to compile nested repeats. RE2 has no look-around and no back references."""
+    limit was tried, and nested repeats took all memory. RE2 has no look-around and no back references."""
     import re2
 
     options = re2.Options()

@@ -48,7 +48,7 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
         screen.show(Text(t(note), style="dim"))
         screen.show()
     if any(arm.style for arm in results.arms):
-        screen.show(report_table(tables.style(results, t)))
+        screen.show(style_table(results, t))
         screen.show(Text(t("cli.style.note"), style="dim"))
         screen.show()
     same = sentences.consistency(results, t)
@@ -129,12 +129,20 @@ def curve_table(curve: tables.Table) -> Table:
     return table
 
 
-def report_table(table: tables.Table) -> Table:
-    """A table of the report as it is."""
-    drawn = _table(table.head[0], table.head[1:])
-    for cells in table.rows:
-        drawn.add_row(*cells)
-    return drawn
+def style_table(results: Results, t: Texts) -> Table:
+    """One row per arm: the share of checks of form that hold with its interval, then check by check."""
+    names = tuple(dict.fromkeys(name for arm in results.arms for name in arm.checks))
+    table = _table(
+        t("cli.table.arm"), [t("cli.style.form"), t("cli.table.interval"), *(t(f"check.{name}") for name in names)]
+    )
+    for arm in results.arms:
+        if arm.style:
+            _add_row(table, arm.label, t, [
+                texts.percent(arm.style.value),
+                texts.interval(arm.style.low, arm.style.high) or "–",
+                *(texts.percent(arm.checks[name].value) if name in arm.checks else "–" for name in names),
+            ])  # fmt: skip
+    return table
 
 
 def _cost_cells(cost: CostEstimate) -> list[str]:
