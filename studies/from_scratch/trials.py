@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 COMMAND = "python -m studies.from_scratch"
 WORDINGS = (1, 5)
-EXPOSURES = 150  # of each person in biographies, whatever the number of wordings
+EXPOSURES = 450  # of each person in biographies, whatever the number of wordings
 RATE = 2e-3
 QUESTION_STEPS = (50, 100, 200, 400)  # after which people are asked; the last ends the training
 QUESTION_RATE = 5e-4
