@@ -33,7 +33,7 @@ class Command(NamedTuple):
 
 
 def main(command: Command, arguments: list[str] | None = None) -> int:
-    """Returns the exit code; users' errors are printed here, once."""
+    """Returns the exit code."""
     parser = argparse.ArgumentParser(prog=command.name, description=command.about)
     parser.add_argument("--page", action="store_true", help="write the page in both languages from the stored trials")
     parser.add_argument("--results", type=Path, default=command.results, help="the file that the trials are stored in")
@@ -41,18 +41,27 @@ def main(command: Command, arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="tiny", help=RunSettings.model_fields["model"].description)
     parser.add_argument("--threads", type=int, help=RunSettings.model_fields["threads"].description)
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         if options.page:
             for path in command.write(options.results, options.docs):
                 print(path)
         else:
             settings = RunSettings(model=options.model, threads=options.threads)
             command.measure(options.results, settings, lambda line: print(line, flush=True))
+
+    return finished(work)
+
+
+def finished(work: Callable[[], None]) -> int:
+    """Does the work of a study's command; the exit code. Users' errors are printed here, once."""
+    try:
+        work()
     except UserError as error:
         print("\n".join(sentence for _, sentence in error.lines()), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("Stopped; the trials stored before are kept. The same command goes on.", file=sys.stderr)
+        print("Stopped; what was stored before is kept. The same command goes on.", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 

@@ -50,7 +50,7 @@ def write(page: Page, study: Stored, folder: Path = DOCS) -> list[Path]:
 def render(page: Page, study: Stored, language: str) -> str:
     """One page as text. The same results give the same bytes."""
     figures = page.figures(study)
-    return _environment(page.folder).get_template(f"page.{language}.md.jinja").render(
+    return environment(page.folder).get_template(f"page.{language}.md.jinja").render(
         command=page.command, names=page.names, study=study, session=study.sessions[-1], **figures,
     )  # fmt: skip
 
@@ -84,9 +84,10 @@ def points(value: float | None) -> str:
     return texts.points(None if value is None else round(value, 2) + 0.0)
 
 
-def seeds(found: Share) -> str:
+def seeds(found: Share | Sequence[float]) -> str:
     """The single seeds: "44, 47, 45 %"."""
-    return ", ".join(f"{value * 100:.0f}" for value in found.by_seed) + " %"
+    values = found.by_seed if isinstance(found, Share) else found
+    return ", ".join(f"{value * 100:.0f}" for value in values) + " %"
 
 
 def seeds_of_cost(values: Sequence[float]) -> str:
@@ -106,10 +107,11 @@ FILTERS: dict[str, Callable[..., str]] = {
 }  # fmt: skip
 
 
-def _environment(folder: Path) -> Environment:
-    environment = Environment(
+def environment(folder: Path, **filters: Callable[..., str]) -> Environment:
+    """The templates of a study's folder and those that all share, with a study's own filters beside the shared ones."""
+    made = Environment(
         loader=FileSystemLoader([folder, HERE / "templates"], encoding="utf-8"), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # Markdown; `inert` does it
     )  # fmt: skip
-    environment.filters.update(FILTERS)
-    return environment
+    made.filters.update(FILTERS | filters)
+    return made

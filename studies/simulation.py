@@ -10,7 +10,6 @@ import argparse
 import ast
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,13 +18,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 import kurabe
 from kurabe import provenance, texts
-from kurabe.errors import EXIT_INTERRUPTED, DataError, StoppedError, UserError
+from kurabe.errors import DataError, StoppedError
 from kurabe.schema import Provenance, Record
 from kurabe.storage import Journal, read_journal
+from studies import pages
+from studies.command import finished
 
 STUDIES = Path(__file__).resolve().parent
 DOCS = STUDIES.parent / "docs"
@@ -200,11 +199,7 @@ def _one(measure: Callable[[Any], Record], cell: Record) -> Done:
 def page(study: Simulation, stored: Stored, language: str) -> str:
     """One page as text. The same results give the same bytes."""
     whole = complete(study, stored)
-    environment = Environment(
-        loader=FileSystemLoader(study.folder, encoding="utf-8"), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # Markdown of our own figures
-    )  # fmt: skip
-    environment.filters.update(percent=texts.percent, seconds=texts.seconds, count=texts.count, share=_share)
+    environment = pages.environment(study.folder, share=_share)
     values = {"command": study.command, "stored": whole, "session": whole.sessions[-1], "pages": study.pages}
     return environment.get_template(f"page.{language}.md.jinja").render(**values, **study.values(whole))
 
@@ -215,14 +210,15 @@ def _share(value: float) -> str:
 
 
 def main(study: Simulation, arguments: list[str] | None = None) -> int:
-    """Returns the exit code; users' errors are printed here, once."""
+    """Returns the exit code."""
     parser = argparse.ArgumentParser(prog=study.command, description=study.about)
     parser.add_argument("--page", action="store_true", help="write the page in both languages from the stored cells")
     parser.add_argument("--results", type=Path, default=study.file, help="the file that the cells are stored in")
     parser.add_argument("--docs", type=Path, default=DOCS, help="the folder that the pages are written to")
     parser.add_argument("--processes", type=int, default=PROCESSES, choices=(1, 2), help="processes at once")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         if options.page:
             stored = read(study, options.results)
             texts_of = {name: page(study, stored, language) for language, name in study.pages.items()}
@@ -231,10 +227,5 @@ def main(study: Simulation, arguments: list[str] | None = None) -> int:
                 print(options.docs / name)
         else:
             run(study, options.results, lambda line: print(line, flush=True), options.processes)
-    except UserError as error:
-        print("\n".join(sentence for _, sentence in error.lines()), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; the cells stored before are kept. The same command goes on.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return 0
+
+    return finished(work)

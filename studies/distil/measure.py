@@ -6,24 +6,26 @@ Knows no page and no statistics. The run folders are thrown away: what the page 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from kurabe import analysis, experiment, lessons, scoring
+from kurabe import analysis, backends, experiment, intake, lessons, scoring
 from kurabe.model import Backend
 from kurabe.runs import RunFolder
 from kurabe.schema import Answer, Question, Results
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
+from studies.bench import Say
 from studies.distil import results
 from studies.distil.results import COMMAND, DATA, RECIPES, RETENTION, RUNS, Cell, Counts, Run, Trial
 
-Say = Callable[[str], None]
 
-
-def run(path: Path, settings: RunSettings, backend: Backend, say: Say) -> None:
+def run(path: Path, settings: RunSettings, say: Say) -> None:
     """The whole study, or what is left of it, into the results file."""
-    waiting = results.left(results.read(path))
+    backend, stored = backends.load(settings), results.read(path)
+    request, _ = intake.read(DATA, settings)
+    results.check(stored, path, backend.info.sha256, request.data_sha256)
+    waiting = results.left(stored)
     say(f"{len(RUNS)} runs of {len(RECIPES)} trials, {len(RUNS) - len(waiting)} of them stored in {path}")
     for cell in waiting:
         done = measure(cell, settings, backend)

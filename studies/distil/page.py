@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from kurabe import stats, texts
+from kurabe import stats
 from kurabe.errors import StoppedError
 from kurabe.schema import Estimate
+from studies import estimates, pages
 from studies.distil.results import COMMAND, EXPOSURES, HERE, RECIPES, RUNS, SEEDS, Counts, Run, Trial, clusters, left
 
 DOCS = HERE.parents[1] / "docs"
@@ -41,8 +40,7 @@ class Row(NamedTuple):
 
     def shown(self, measure: str) -> int:
         """1: more than `fair`, -1: less, 0: neither was shown."""
-        low, high = self.gains[measure].low, self.gains[measure].high
-        return 0 if low is None or high is None else 1 if low > 0 else -1 if high < 0 else 0
+        return estimates.shown(self.gains[measure])
 
 
 def write(runs: Sequence[Run], folder: Path = DOCS) -> list[Path]:
@@ -59,12 +57,7 @@ def page(runs: Sequence[Run], language: str) -> str:
     if missing:
         raise StoppedError(f"{len(missing)} of {len(RUNS)} runs are missing.", fix=COMMAND)
     rows = {exposures: [row(runs, recipe, exposures) for recipe in RECIPES] for exposures in EXPOSURES}
-    environment = Environment(
-        loader=FileSystemLoader(HERE, encoding="utf-8"), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # Markdown of figures alone
-    )  # fmt: skip
-    environment.filters.update(share=share, gain=gain, seeds=seeds, seconds=texts.seconds, count=texts.count)
-    return environment.get_template(f"page.{language}.md.jinja").render(
+    return pages.environment(HERE).get_template(f"page.{language}.md.jinja").render(
         command=COMMAND, last=runs[-1], seeds=len(SEEDS), rows=rows, measures=list(MEASURES),
         long={found.recipe: found for found in rows[EXPOSURES[-1]]}, exposures=EXPOSURES[-1],
         short={found.recipe: found for found in rows[EXPOSURES[0]]}, shorter=EXPOSURES[0],
@@ -100,27 +93,3 @@ def _counts(name: str, seed: int, trial: Trial) -> dict[str, stats.Cluster]:
     """Clusters of one measure. Each seed invents shops of its own, under the same names."""
     found = clusters(MEASURES[name](trial))
     return {f"{seed}/{shop}": cluster for shop, cluster in found.items()} if name == "reading" else found
-
-
-def share(estimate: Estimate) -> str:
-    """ "45 % (30–60 %)"."""
-    span = texts.interval(estimate.low, estimate.high)
-    return texts.percent(estimate.value) + (f" ({span})" if span else "")
-
-
-def gain(estimate: Estimate | None) -> str:
-    """ "+45 [+30, +55]", in points."""
-    if estimate is None:
-        return "–"
-    low, high = estimate.low, estimate.high
-    return _points(estimate.value) + ("" if low is None or high is None else f" [{_points(low)}, {_points(high)}]")
-
-
-def seeds(values: Sequence[float]) -> str:
-    """The single seeds: "44, 47, 45 %"."""
-    return ", ".join(f"{value * 100:.0f}" for value in values) + " %"
-
-
-def _points(value: float | None) -> str:
-    """A difference in points; what rounds to nothing has no minus before it."""
-    return texts.points(None if value is None else round(value, 2) + 0.0)

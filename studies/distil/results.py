@@ -80,18 +80,23 @@ def left(runs: Sequence[Run]) -> list[Cell]:
     return [cell for cell in RUNS if cell not in stored]
 
 
+def check(runs: Sequence[Run], path: Path, model_sha256: str, data_sha256: str) -> None:
+    """Raises `DataError` where runs of another model or other data are stored."""
+    for stored in runs:
+        if (stored.model.sha256, stored.provenance.data_sha256) != (model_sha256, data_sha256):
+            raise DataError(
+                "The stored runs are of another model or other data.", where=str(path),
+                why=f"The weights of those are {stored.model.sha256[:12]}, of this one {model_sha256[:12]}.",
+                fix=f"{COMMAND} --results ANOTHER.jsonl",
+            )  # fmt: skip
+
+
 def append(path: Path, run: Run) -> None:
     """Store one run. Those stored before must be of the same model and the same data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path)
     try:
-        for stored in _runs(journal.rows):
-            if (stored.model.sha256, stored.provenance.data_sha256) != (run.model.sha256, run.provenance.data_sha256):
-                raise DataError(
-                    "The stored runs are of another model or other data.", where=str(path),
-                    why=f"The weights of those are {stored.model.sha256[:12]}, of this one {run.model.sha256[:12]}.",
-                    fix=f"{COMMAND} --results ANOTHER.jsonl",
-                )  # fmt: skip
+        check(_runs(journal.rows), path, run.model.sha256, run.provenance.data_sha256)
         journal.append([run.model_dump(mode="json")], sync=True)
     finally:
         journal.close()

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kurabe import stats
-from kurabe.errors import StoppedError
 from kurabe.schema import Estimate
+from studies import estimates
 from studies.origin_ablation.cells import FAULTS, GRID, MENDED, ORIGIN, RUNS, SEEDS, Cell, with_fault
 from studies.origin_ablation.results import COMMAND, Study, Tally, Trial
 
@@ -35,10 +35,7 @@ class Difference(NamedTuple):
     @property
     def shown(self) -> int:
         """1: the fault costs recall; -1: it helps; 0: the interval holds both."""
-        low, high = self.estimate.low, self.estimate.high
-        if low is None or high is None:
-            return 0
-        return 1 if low > 0 else -1 if high < 0 else 0
+        return estimates.shown(self.estimate)
 
 
 class Effect(NamedTuple):
@@ -53,11 +50,7 @@ class Effect(NamedTuple):
 
 def complete(study: Study) -> Sequence[Trial]:
     """All trials of the study in its own order; raises `StoppedError` while some of them are missing."""
-    left = study.left(RUNS)
-    if left:
-        raise StoppedError(f"{len(left)} of {len(RUNS)} trials are missing.", fix=COMMAND)
-    place = {run: number for number, run in enumerate(RUNS)}
-    return sorted((trial for trial in study.trials if trial.run in place), key=lambda trial: place[trial.run])
+    return study.complete(RUNS, COMMAND)
 
 
 def of(trials: Iterable[Trial], cells: Iterable[Cell]) -> list[Trial]:

@@ -21,15 +21,13 @@ from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Answer, AnswerKey, Question, Request, Step
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
-from studies.bench import Say, answered, count, rows_seen
+from studies.bench import LAST_STEPS, TRIED_STEPS, Say, answered, count, rows_seen
 from studies.origin_ablation import cells
 from studies.origin_ablation.cells import RUNS, Run
 from studies.origin_ablation.results import COMMAND, End, Probes, Session, Trial, Writer
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "support-en.jsonl"
 REFERENCES = ("base", "ceiling")  # without training: the bare question, and with the one right row in the prompt
-TRIED_STEPS = 3  # for the forecast, of one trial alone; one more warms up and is not counted
-LAST_STEPS = 5  # their losses are averaged
 
 
 class Bench(NamedTuple):

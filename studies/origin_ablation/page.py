@@ -6,11 +6,8 @@ Knows no model. The sentences stand in the two templates and follow the figures:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kurabe import intake
 from kurabe.report.markdown import inert
@@ -43,7 +40,7 @@ def page(study: Study, language: str) -> str:
     """One page as text. The same results give the same bytes."""
     trials = effects.complete(study)
     rows = _rows(trials)
-    return _environment().get_template(f"page.{language}.md.jinja").render(
+    return pages.environment(HERE, cost=cost).get_template(f"page.{language}.md.jinja").render(
         command=COMMAND,
         study=study,
         seeds=len(SEEDS),
@@ -128,18 +125,3 @@ def _seconds(trials: Sequence[Trial]) -> dict[str, float]:
 def cost(found: effects.Difference | None) -> str:
     """ "+45 [+30, +55]", in points."""
     return pages.cost(None if found is None else found.estimate)
-
-
-def seeds_of_share(values: Sequence[float]) -> str:
-    """The single seeds: "44, 47, 45 %"."""
-    return ", ".join(f"{value * 100:.0f}" for value in values) + " %"
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE, encoding="utf-8"), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # Markdown; `inert` does it
-    )  # fmt: skip
-    environment.filters.update(pages.FILTERS | {"cost": cost, "seeds_of_share": seeds_of_share})
-    return environment
