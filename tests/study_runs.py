@@ -1,26 +1,25 @@
-"""What the tests of all studies share: a backend whose answers are decided by a rule, and a study run on it."""
+"""What the tests of all studies share: answers decided by a rule, a study run on them, the figures of a page."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Callable
+import itertools
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+from studies import bench, results
+from studies.bench import Plan, Task
+from studies.results import Stored
+
+from kurabe import backends
+from kurabe.fake import FakeBackend
+from kurabe.schema import Request
+from kurabe.settings import RunSettings
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import pytest  # noqa: E402
-from studies import bench, results  # noqa: E402
-from studies.bench import Plan, Task  # noqa: E402
-from studies.results import Stored  # noqa: E402
-
-from kurabe import backends  # noqa: E402
-from kurabe.fake import FakeBackend  # noqa: E402
-from kurabe.model import TrialPlan  # noqa: E402
-from kurabe.schema import Request  # noqa: E402
-from kurabe.settings import RunSettings  # noqa: E402
 
 # The share of a task's questions that come out right: by the task, the probe, and the step that was done last.
 Learned = Callable[[Task, str, int], float]
@@ -87,6 +86,16 @@ def real(plan: Plan, folder: Path, path: Path) -> Stored:
     return results.read(path, plan.kind)
 
 
-def batches_of(plan: TrialPlan) -> int:
-    """Steps that a plan takes, counted anew."""
-    return plan.plan.epochs * -(-len(plan.samples) // plan.plan.recipe.batch)
+def figures(text: str) -> list[str]:
+    """Shares and costs with their intervals, wherever they stand."""
+    return sorted(re.findall(r"\d+ % \(\d+–\d+ %\)|[+-]\d+ \[[+-]\d+, [+-]\d+\]", text))
+
+
+def tables(text: str) -> Iterator[list[str]]:
+    """The figures of each table line, but for its first column and its head; the chart's lines whole."""
+    lines = text.splitlines()
+    for line, after in itertools.pairwise(lines):
+        if line.startswith("|") and not after.startswith("|---"):
+            yield re.findall(r"[+-]?\d[\d.]*", line.split("|", 2)[2])
+        elif line.endswith("|") and not line.startswith("|"):
+            yield [line]

@@ -6,31 +6,27 @@ Knows no published figure but those of the stored cells, from which the pages ar
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
+from studies import simulation
+from studies.aa import cells as aa
+from studies.aa.page import STUDY as AA
+from studies.coverage import cells as coverage
+from studies.coverage.page import STUDY as COVERAGE
+from studies.scenarios import families, whole_runs
+from studies.scenarios.families import Draw
+from studies.scenarios.page import STUDY as SCENARIOS
+from studies.simulation import Simulation
+from studies.worlds import World, clusters, evidence, generator
+from study_runs import tables
 
 from kurabe.errors import EXIT_RESUMABLE, DataError, StoppedError
 from kurabe.schema import Record
 from kurabe.verdict import decide
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from studies import simulation  # noqa: E402
-from studies.aa import cells as aa  # noqa: E402
-from studies.aa.page import STUDY as AA  # noqa: E402
-from studies.coverage import cells as coverage  # noqa: E402
-from studies.coverage.page import STUDY as COVERAGE  # noqa: E402
-from studies.scenarios import families, whole_runs  # noqa: E402
-from studies.scenarios.families import Draw  # noqa: E402
-from studies.scenarios.page import STUDY as SCENARIOS  # noqa: E402
-from studies.simulation import Simulation  # noqa: E402
-from studies.worlds import World, clusters, evidence, generator  # noqa: E402
 
 STUDIES = (AA, COVERAGE, SCENARIOS)
 SEED = 5  # no study's own
@@ -192,11 +188,6 @@ def test_words_that_decide_nothing_are_no_other_version() -> None:
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
-def tables(text: str) -> list[list[str]]:
-    """The numbers of each table line, but for its first column."""
-    return [re.findall(r"\d[\d.]*", line.split("|", 2)[2]) for line in text.splitlines() if line.startswith("| ")]
-
-
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_the_pages_are_those_of_the_stored_cells_and_say_the_same(study: Simulation) -> None:
     stored = simulation.read(study, study.file)
@@ -204,7 +195,7 @@ def test_the_pages_are_those_of_the_stored_cells_and_say_the_same(study: Simulat
     for language, text in texts.items():
         assert text == simulation.page(study, stored, language), f"run: {study.command} --page"
         assert study.command in text and not re.search(r"\{\{|\{%|None|nan", text)
-    assert tables(texts["en"]) == tables(texts["ja"]) != []
+    assert list(tables(texts["en"])) == list(tables(texts["ja"])) != []
     bold = [sorted(re.findall(r"[\d.]+", " ".join(re.findall(r"\*\*(.+?)\*\*", text)))) for text in texts.values()]
     assert bold[0] == bold[1] != []
 

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import itertools
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from studies.bench import rows_seen
+from studies.chart import Bar, chart
+from studies.origin_ablation import __main__, cells, costs, effects, measure, page, results
+from studies.origin_ablation.cells import FAULTS, GRID, MENDED, ORIGIN, RATES, RUNS, SEEDS, Cell, Run
+from studies.origin_ablation.results import Counts, End, Session, Study, Trial
+from study_runs import figures, tables
 
 from kurabe import backends, provenance, recipes
 from kurabe.dataset import read_examples
@@ -23,15 +28,6 @@ from kurabe.model import TrialPlan
 from kurabe.recipes import RECIPES, scaled_rate
 from kurabe.schema import Step
 from kurabe.settings import RunSettings
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from studies.bench import rows_seen  # noqa: E402
-from studies.chart import Bar, chart  # noqa: E402
-from studies.origin_ablation import __main__, cells, costs, effects, measure, page, results  # noqa: E402
-from studies.origin_ablation.cells import FAULTS, GRID, MENDED, ORIGIN, RATES, RUNS, SEEDS, Cell, Run  # noqa: E402
-from studies.origin_ablation.results import Counts, End, Session, Study, Trial  # noqa: E402
 
 WIDTH = FAKE_INFO.hidden
 EXAMPLES = read_examples(measure.DATA).examples
@@ -297,21 +293,6 @@ def test_the_chart_shows_where_a_value_lies() -> None:
     drawn = lines[1].split("|")[1]
     assert len(drawn) == 51 and drawn.index("o") == round((recall.value or 0) * 50) and drawn.endswith("x")
     assert drawn.count("-") + 1 >= round(((recall.high or 0) - (recall.low or 0)) * 50) > 1
-
-
-def figures(text: str) -> list[str]:
-    """Shares and costs with their intervals, wherever they stand."""
-    return sorted(re.findall(r"\d+ % \(\d+–\d+ %\)|[+-]\d+ \[[+-]\d+, [+-]\d+\]", text))
-
-
-def tables(text: str) -> Iterator[list[str]]:
-    """The figures of each table line, but for its first column and its head; the chart's lines whole."""
-    lines = text.splitlines()
-    for line, after in itertools.pairwise(lines):
-        if line.startswith("|") and not after.startswith("|---"):
-            yield re.findall(r"[+-]?\d[\d.]*", line.split("|", 2)[2])
-        elif line.endswith("|") and not line.startswith("|"):
-            yield [line]
 
 
 @pytest.mark.parametrize("learned", [added, gated])

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from studies.distil import measure, page, results
+from studies.distil.results import EXPOSURES, RECIPES, RUNS, Cell, Counts, Run, Trial
 
 from kurabe import provenance
 from kurabe.dataset import read_examples
 from kurabe.errors import DataError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
 from kurabe.settings import RECIPE_NAMES, RunSettings
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from studies.distil import measure, page, results  # noqa: E402
-from studies.distil.results import EXPOSURES, RECIPES, RUNS, Cell, Counts, Run, Trial  # noqa: E402
 
 
 def counts(share: float, clusters: int = 10, items: int = 10) -> Counts:

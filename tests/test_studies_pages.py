@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from studies import command, pages, results
 from studies.bench import Plan, Task
 from studies.from_scratch import trials as from_scratch
 from studies.results import Stored
-from study_runs import ROOT, Learned, nothing
+from study_runs import ROOT, Learned, figures, nothing, tables
 
 from kurabe.errors import EXIT_RESUMABLE
 from kurabe.settings import RunSettings
@@ -61,21 +59,6 @@ def stored(name: str, learned: Learned, folder: Path) -> Stored:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the results of the scripted studies lie."""
     return tmp_path_factory.mktemp("studies")
-
-
-def figures(text: str) -> list[str]:
-    """Shares and costs with their intervals, wherever they stand."""
-    return sorted(re.findall(r"\d+ % \(\d+–\d+ %\)|[+-]\d+ \[[+-]\d+, [+-]\d+\]", text))
-
-
-def tables(text: str) -> Iterator[list[str]]:
-    """The figures of each table line, but for its first column and its head; the chart's lines whole."""
-    lines = text.splitlines()
-    for line, after in itertools.pairwise(lines):
-        if line.startswith("|") and not after.startswith("|---"):
-            yield re.findall(r"[+-]?\d[\d.]*", line.split("|", 2)[2])
-        elif line.endswith("|") and not line.startswith("|"):
-            yield [line]
 
 
 @pytest.mark.parametrize("learned", [more_in_time, nothing])
