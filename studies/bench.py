@@ -119,10 +119,15 @@ def run(plan: Plan, path: Path, settings: RunSettings, say: Say) -> None:
         for done, trial in enumerate(bench.trials(), start=1):
             writer.append(trial)
             say(f"{done:>3}/{len(left)}  {said_seconds(time.monotonic() - began):>12}  {told(trial)}")
-        lasted = time.time() - psutil.Process().create_time()
-        load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
-        writer.append(End(trials=len(left), seconds=lasted, load=load))
-        say(f"{said_seconds(lasted)} since the start of the process. The page: {plan.command} --page")
+        end(writer, len(left), plan.command, say)
+
+
+def end(writer: Writer, trials: int, command: str, say: Say) -> None:
+    """Store and say that a session did all that was left."""
+    lasted = time.time() - psutil.Process().create_time()
+    load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
+    writer.append(End(trials=trials, seconds=lasted, load=load))
+    say(f"{said_seconds(lasted)} since the start of the process. The page: {command} --page")
 
 
 def told(trial: Trial) -> str:

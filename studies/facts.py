@@ -49,11 +49,6 @@ def asked(examples: Sequence[Example], role: Role, most: int | None = None) -> t
     )  # fmt: skip
 
 
-def trained_pairs(examples: Sequence[Example]) -> list[tuple[str, str, str]]:
-    """(example, question, answer) of every trained wording."""
-    return [(example.id, text, example.answer) for example in examples for text in example.texts("trained")]
-
-
 def digest(examples: Sequence[Example]) -> str:
     """SHA-256 of the facts: trials of other facts never join a results file."""
     return hashlib.sha256(b"\n".join(example.model_dump_json().encode() for example in examples)).hexdigest()

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kurabe import texts
-from kurabe.report.markdown import inert
 from kurabe.schema import Estimate
 from studies.estimates import Share, Slope
 from studies.results import Stored, Trial
@@ -40,7 +39,12 @@ class Page(NamedTuple):
 
 def write(page: Page, study: Stored, folder: Path = DOCS) -> list[Path]:
     """Both pages, from a finished study; nothing is written where one of them cannot be made."""
-    made = {folder / name: render(page, study, language) for language, name in page.names.items()}
+    return store(folder, page.names, lambda language: render(page, study, language))
+
+
+def store(folder: Path, names: Mapping[str, str], page: Callable[[str], str]) -> list[Path]:
+    """The page of each language under its name."""
+    made = {folder / name: page(language) for language, name in names.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in made.items():
         path.write_text(text, encoding="utf-8")
@@ -103,7 +107,7 @@ def loss(value: float | None) -> str:
 FILTERS: dict[str, Callable[..., str]] = {
     "share": share, "cost": cost, "slope": slope, "points": points, "seeds": seeds, "seeds_of_cost": seeds_of_cost,
     "loss": loss, "percent": texts.percent, "seconds": texts.seconds, "rate": texts.rate, "size": texts.size,
-    "count": texts.count, "inert": inert,
+    "count": texts.count,
 }  # fmt: skip
 
 
@@ -111,7 +115,7 @@ def environment(folder: Path, **filters: Callable[..., str]) -> Environment:
     """The templates of a study's folder and those that all share, with a study's own filters beside the shared ones."""
     made = Environment(
         loader=FileSystemLoader([folder, HERE / "templates"], encoding="utf-8"), undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # Markdown; `inert` does it
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # Markdown of figures
     )  # fmt: skip
     made.filters.update(FILTERS | filters)
     return made

@@ -221,10 +221,8 @@ def main(study: Simulation, arguments: list[str] | None = None) -> int:
     def work() -> None:
         if options.page:
             stored = read(study, options.results)
-            texts_of = {name: page(study, stored, language) for language, name in study.pages.items()}
-            for name, text in texts_of.items():
-                (options.docs / name).write_text(text, encoding="utf-8")
-                print(options.docs / name)
+            for path in pages.store(options.docs, study.pages, lambda language: page(study, stored, language)):
+                print(path)
         else:
             run(study, options.results, lambda line: print(line, flush=True), options.processes)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from studies.distil import measure, page, results
+from studies.distil import __main__, measure, page, results
 from studies.distil.results import EXPOSURES, RECIPES, RUNS, Cell, Counts, Run, Trial
 
-from kurabe import provenance
+from kurabe import backends, intake, provenance
 from kurabe.dataset import read_examples
 from kurabe.errors import DataError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
@@ -69,6 +69,28 @@ def test_a_stopped_study_goes_on_and_another_model_is_refused(tmp_path: Path) ->
     assert len(results.read(file)) == 1
     with pytest.raises(StoppedError, match=f"{len(RUNS) - 1} of {len(RUNS)}"):
         page.page(results.read(file), "en")
+
+
+def test_the_command_measures_what_is_left_and_refuses_another_model_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, measured = tmp_path / "results.jsonl", list[Cell]()
+    origin = provenance.describe(intake.read(results.DATA, RunSettings())[0].data_sha256)
+
+    def fast(cell: Cell, *_: object) -> Run:
+        measured.append(cell)
+        return made(cell, KEPT).model_copy(update={"provenance": origin})
+
+    results.append(file, fast(RUNS[0]))
+    backend = FakeBackend(lambda request: None)
+    monkeypatch.setattr(measure, "measure", fast)
+    monkeypatch.setattr(backends, "load", lambda settings: backend)
+    assert __main__.main(["--results", str(file)]) == 0
+    assert measured == list(RUNS) == [run.cell for run in results.read(file)]
+    backend.info = FAKE_INFO.model_copy(update={"sha256": "another"})
+    with pytest.raises(DataError, match="another model"):
+        measure.run(file, RunSettings(), lambda line: None)
+    assert len(measured) == len(RUNS)
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -31,8 +31,6 @@ def figures(study: Stored) -> dict[str, Any]:
     return {
         "rows": rows, "by_rank": by_rank, "held": held, "cliffs": cliffs,
         "right": _moves_right([cliffs[rank] for rank in RANKS]),
-        "falls": {rank: unpaired(*([t.end["trained"] for t in of(trials, keys=keys, rank=rank)]
-                                   for keys in (KEYS[-1], KEYS[0]))) for rank in RANKS},
         "wider": unpaired(*most),
         "best": max(rows, key=lambda row: row["bits"]),
         "chart": chart(("entries", "rank"), [Bar((str(r["entries"]), str(r["rank"])), r["recall"].estimate)

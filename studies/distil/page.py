@@ -45,10 +45,7 @@ class Row(NamedTuple):
 
 def write(runs: Sequence[Run], folder: Path = DOCS) -> list[Path]:
     """Both pages, from a finished study."""
-    paths = [folder / name for name in NAMES.values()]
-    for language, path in zip(NAMES, paths, strict=True):
-        path.write_text(page(runs, language), encoding="utf-8")
-    return paths
+    return pages.store(folder, NAMES, lambda language: page(runs, language))
 
 
 def page(runs: Sequence[Run], language: str) -> str:
@@ -60,7 +57,7 @@ def page(runs: Sequence[Run], language: str) -> str:
     return pages.environment(HERE).get_template(f"page.{language}.md.jinja").render(
         command=COMMAND, last=runs[-1], seeds=len(SEEDS), rows=rows, measures=list(MEASURES),
         long={found.recipe: found for found in rows[EXPOSURES[-1]]}, exposures=EXPOSURES[-1],
-        short={found.recipe: found for found in rows[EXPOSURES[0]]}, shorter=EXPOSURES[0],
+        shorter=EXPOSURES[0],
         base=stats.share(clusters(runs[-1].base)), ceiling=stats.share(clusters(runs[-1].ceiling)),
         teacher=stats.share(clusters(runs[-1].teacher)), seconds=sum(run.seconds for run in runs),
     )  # fmt: skip

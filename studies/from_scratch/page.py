@@ -36,7 +36,7 @@ def figures(study: Stored) -> dict[str, Any]:
     one, several = (rows[count] for count in WORDINGS)
     by_chance = chance(people())
     return {
-        "rows": rows, "one": one, "several": several, "steps": steps, "chance": by_chance,
+        "one": one, "several": several, "steps": steps, "chance": by_chance,
         "gap": estimates.difference(*([t.end["extracted"] for t in of(trials, wordings=count)]
                                       for count in reversed(WORDINGS))),
         "by_heart": min(row["text"].value for row in rows.values()) >= 0.9,

@@ -7,23 +7,20 @@ Knows no page. It trains a model of its own: no adapter, no backend.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import psutil
-
 from kurabe import provenance
 from kurabe.errors import SettingsError
 from kurabe.schema import ModelInfo, Record
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
-from studies.bench import Say, told
+from studies.bench import Say, end, told
 from studies.from_scratch.people import ATTRIBUTES, PEOPLE, Person, Text, biographies, people, question
-from studies.results import Counts, End, Run, Session, State, Tally, Trial, Writer
+from studies.results import Counts, Run, Session, State, Tally, Trial, Writer
 
 if TYPE_CHECKING:
     from studies.from_scratch.network import Network
@@ -84,10 +81,7 @@ def run(path: Path, settings: RunSettings, say: Say, sizes: Sizes = Sizes()) -> 
             trial = measure(one, everyone, sizes)
             writer.append(trial)
             say(f"{done:>3}/{len(left)}  {said_seconds(trial.train_seconds):>12}  {told(trial)}")
-        lasted = time.time() - psutil.Process().create_time()
-        load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
-        writer.append(End(trials=len(left), seconds=lasted, load=load))
-        say(f"{said_seconds(lasted)} since the start of the process. The page: {COMMAND} --page")
+        end(writer, len(left), COMMAND, say)
 
 
 def describe(everyone: Sequence[Person], sizes: Sizes) -> ModelInfo:

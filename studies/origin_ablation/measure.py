@@ -6,7 +6,6 @@ business.
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +13,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 from kurabe import arms, backends, intake, planning, provenance
 from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Answer, AnswerKey, Question, Request, Step
 from kurabe.settings import RunSettings
 from kurabe.texts import seconds as said_seconds
-from studies.bench import LAST_STEPS, TRIED_STEPS, Say, answered, count, rows_seen
+from studies.bench import LAST_STEPS, TRIED_STEPS, Say, answered, count, end, rows_seen
 from studies.origin_ablation import cells
 from studies.origin_ablation.cells import RUNS, Run
-from studies.origin_ablation.results import COMMAND, End, Probes, Session, Trial, Writer
+from studies.origin_ablation.results import COMMAND, Probes, Session, Trial, Writer
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "support-en.jsonl"
 REFERENCES = ("base", "ceiling")  # without training: the bare question, and with the one right row in the prompt
@@ -70,10 +67,7 @@ def run(path: Path, settings: RunSettings, say: Say, runs: Sequence[Run] = RUNS)
         for done, trial in enumerate(trials, start=1):
             writer.append(trial)
             say(f"{done:>3}/{waiting}  {said_seconds(time.monotonic() - began):>12}  {_told(trial)}")
-        lasted = time.time() - psutil.Process().create_time()
-        load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
-        writer.append(End(trials=waiting, seconds=lasted, load=load))
-        say(f"{said_seconds(lasted)} since the start of the process. The page: {COMMAND} --page")
+        end(writer, waiting, COMMAND, say)
 
 
 def groups(runs: Sequence[Run]) -> list[list[Run]]:

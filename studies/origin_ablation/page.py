@@ -28,12 +28,7 @@ HEAD = ("steps", "warm-up", "loss", "wordings")  # of the chart, in both languag
 
 def write(study: Study, folder: Path = DOCS) -> list[Path]:
     """Both pages, from a finished study."""
-    paths = []
-    for language, name in NAMES.items():
-        path = folder / name
-        path.write_text(page(study, language), encoding="utf-8")
-        paths.append(path)
-    return paths
+    return pages.store(folder, NAMES, lambda language: page(study, language))
 
 
 def page(study: Study, language: str) -> str:

@@ -71,7 +71,6 @@ def _row(trials: Sequence[Trial[Any]], cell: Cell) -> dict[str, Any]:
         "held_out": share([trial.end["held_out"] for trial in own]),
         "trained": share([trial.end["trained"] for trial in own]),
         "likely": statistics.fmean(trial.likely for trial in own if trial.likely is not None),
-        "seeds_likely": [trial.likely for trial in own],
     }  # fmt: skip
 
 

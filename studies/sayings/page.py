@@ -14,7 +14,7 @@ from studies.chart import Bar, chart
 from studies.estimates import of, share
 from studies.pages import Page
 from studies.results import Stored, Trial
-from studies.sayings.trials import COMMAND, EXPOSURES, FEW, GROWING, HELD_OUT, RUNS, SAMPLES, SEEDS, Cell
+from studies.sayings.trials import COMMAND, EXPOSURES, GROWING, HELD_OUT, RUNS, SAMPLES, SEEDS, Cell
 
 NOTHING = 0.05  # recall under which a recipe is said to teach nothing
 
@@ -37,7 +37,7 @@ def figures(study: Stored) -> dict[str, Any]:
         "base": share([references["base"]["held_out"]]), "ceiling": share([references["ceiling"]["held_out"]]),
         "chart": chart(("recipe", "samples"), [_bar((r["cell"].recipe, str(r["samples"])), r) for r in samples]),
         "chart_of_facts": chart(("facts",), [_bar((str(row["cell"].facts),), row) for row in growing]),
-        "exposures": EXPOSURES, "few": FEW, "questions": HELD_OUT, "seeds_each": len(SEEDS),
+        "exposures": EXPOSURES, "questions": HELD_OUT, "seeds_each": len(SEEDS),
     }  # fmt: skip
 
 
