@@ -7,7 +7,6 @@ one of them is absent.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -30,24 +29,8 @@ from kurabe.workshop.show import Show, Stage
 
 pytestmark = pytest.mark.browser
 ROWS = Path(__file__).parents[1] / "examples" / "support-en.jsonl"
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
 SIZES = {"projector": (1920, 1080), "screen": (1280, 720), "phone": (390, 844)}
 PATIENCE = 60_000  # milliseconds that a page may take to follow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed (apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 class Served:
