@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +16,9 @@ import show_runs
 import test_report
 from starlette.testclient import TestClient
 
+from kurabe.cli.workshop import bind
 from kurabe.workshop.script import load
-from kurabe.workshop.server import ACTIONS, application, drawn
+from kurabe.workshop.server import ACTIONS, application, drawn, serving
 from kurabe.workshop.session import Session
 from kurabe.workshop.show import Show, Stage
 
@@ -190,3 +194,23 @@ def test_clean_removes_the_live_run_only(show: Show, finished: Path) -> None:
     while job.state == "running":
         time.sleep(0.05)
     assert job.state == "done" and not show.live.exists() and finished.exists()
+
+
+def test_open_windows_end_with_the_server(show: Show, caplog: pytest.LogCaptureFixture) -> None:
+    """Ctrl-C while the pages are open, which is how a show ends: no window is cut off, nothing is logged."""
+    listener = bind(None)
+    port = listener.getsockname()[1]
+    server = serving(show, TOKEN, port)
+    logging.getLogger("uvicorn").propagate = True  # uvicorn keeps its words from the root logger
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/events?role=present&token={TOKEN}", timeout=30) as window:
+            assert window.readline().startswith(b"id: ")
+            server.should_exit = True
+            window.read()
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+    assert caplog.text == ""

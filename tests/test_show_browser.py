@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 import show_runs
-import uvicorn
 
 from kurabe import texts
 from kurabe.cli.workshop import bind
 from kurabe.runs import RunFolder
 from kurabe.workshop import slides
 from kurabe.workshop.script import STEPS, load
-from kurabe.workshop.server import application, new_token
+from kurabe.workshop.server import new_token, serving
 from kurabe.workshop.session import Session
 from kurabe.workshop.show import Show, Stage
 
@@ -42,10 +41,7 @@ class Served:
         listener = bind(None)
         port, self.token = listener.getsockname()[1], new_token()
         self.home = f"http://127.0.0.1:{port}"
-        settings = uvicorn.Config(
-            application(self.show, self.token, port), log_level="error", timeout_graceful_shutdown=1
-        )
-        self.server = uvicorn.Server(settings)
+        self.server = serving(self.show, self.token, port)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})
         self.thread.start()
         self._browser, self.wrong = browser, []  # type: tuple[Any, list[str]]

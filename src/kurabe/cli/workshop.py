@@ -72,9 +72,7 @@ def prepare(
 def _serve(screen: "Screen", show: "Show", port: int | None, browser: bool) -> None:
     import webbrowser
 
-    import uvicorn
-
-    from kurabe.workshop.server import application, new_token
+    from kurabe.workshop.server import new_token, serving
 
     listener = bind(port)
     token, taken = new_token(), listener.getsockname()[1]
@@ -86,10 +84,7 @@ def _serve(screen: "Screen", show: "Show", port: int | None, browser: bool) -> N
     screen.say(screen.t("cli.workshop.stop"))
     if browser:
         webbrowser.open(addresses["present"])
-    settings = uvicorn.Config(
-        application(show, token, taken), log_level="error", timeout_graceful_shutdown=1, server_header=False
-    )
-    uvicorn.Server(settings).run(sockets=[listener])
+    serving(show, token, taken).run(sockets=[listener])
 
 
 def bind(port: int | None) -> socket.socket:
@@ -99,9 +94,7 @@ def bind(port: int | None) -> socket.socket:
     first = port or PORT
     for number in range(first, first + (1 if port else TRIES)):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if (
-            os.name != "nt"
-        ):  # there it would let two servers share the port; here a show that ended a moment ago blocks it
+        if os.name != "nt":  # there two servers would share the port; here a show that just ended would block it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOCAL, number))
