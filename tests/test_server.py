@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import show_runs
@@ -20,7 +21,7 @@ from kurabe.cli.workshop import bind
 from kurabe.workshop.script import load
 from kurabe.workshop.server import ACTIONS, application, drawn, serving
 from kurabe.workshop.session import Session
-from kurabe.workshop.show import Show, Stage
+from kurabe.workshop.show import Asked, Show, Stage
 
 TOKEN, PORT = "right-token", 8765
 HOME = f"http://127.0.0.1:{PORT}"
@@ -37,7 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def show(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Show]:
     monkeypatch.setattr(Show, "begin", lambda self: None)  # the checklist's own process is another test's
     scripts = {language: load(language) for language in ("en", "ja")}
-    made = Show(Session(scripts, "en"), Stage(ROWS, "tiny", "why", tmp_path, "show", finished))
+    made = Show(Session(scripts, "en"), Stage(ROWS, "tiny", lambda t: "why", tmp_path, "show", finished))
     yield made
     made.close()
 
@@ -214,3 +215,25 @@ def test_open_windows_end_with_the_server(show: Show, caplog: pytest.LogCaptureF
         thread.join()
         listener.close()
     assert caplog.text == ""
+
+
+def test_what_a_machine_says_of_itself_is_for_the_presenter(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths, commands and a dead process's last words help the one who can mend it; a room reads only that it is so."""
+    checks = [{"level": "fail", "text": f"no disk in {Path.home()}/runs", "fix": "free some"}]
+    monkeypatch.setattr(show, "checks", lambda: checks)
+    ended = SimpleNamespace(state="failed", code=1, last_words="/secret/place is full", words=("ship",))
+    show.jobs.update(doctor=ended, ship=ended)
+    show.act("tempo")
+    show.act("tempo")
+    pages = {}
+    for step in ("checklist", "ship", "ask"):
+        show.act("goto", "audit" if step == "ask" else step)
+        if step == "ask":
+            show.asked = Asked("Who?", [], "/secret/place lacks a model")
+        for role in ("audience", "present"):
+            pages[role] = pages.get(role, "") + drawn(show, role, TOKEN)["html"]
+    show.jobs.clear()
+    for words in ("free some", "/secret/place is full", "/secret/place lacks a model"):
+        assert words in pages["present"] and words not in pages["audience"]
+    assert "no disk in ~/runs" in pages["audience"] and str(Path.home()) not in pages["audience"]
+    assert "No answer came." in pages["audience"]

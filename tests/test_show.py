@@ -40,7 +40,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Show]]:
     made: list[Show] = []
 
     def begin(recorded: Path | None, clock: Callable[[], float] = time.monotonic) -> Show:
-        stage = Stage(ROWS, "tiny", "", tmp_path / "runs", "show-1", recorded)
+        stage = Stage(ROWS, "tiny", lambda t: "", tmp_path / "runs", "show-1", recorded)
         made.append(Show(Session(SCRIPTS, "en", clock=clock), stage, clock))
         return made[-1]
 

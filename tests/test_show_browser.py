@@ -94,7 +94,7 @@ def serve(browser: Any) -> Iterator[Callable[[Stage], Served]]:
 def recorded(serve: Callable[[Stage], Served], tmp_path: Path) -> Served:
     """The show with a recorded run's results on every step."""
     finished = show_runs.write(tmp_path / "recorded")
-    served = serve(Stage(ROWS, "tiny", "Why this model.", tmp_path / "runs", "show-1", finished))
+    served = serve(Stage(ROWS, "tiny", lambda t: "Why this model.", tmp_path / "runs", "show-1", finished))
     served.show.act("tempo")
     served.show.act("tempo")
     return served
@@ -217,7 +217,7 @@ def test_zoomed_to_200_percent_nothing_scrolls_sideways(recorded: Served) -> Non
 def test_a_whole_show_live(serve: Callable[[Stage], Served], tmp_path: Path, language: str) -> None:
     """From the checklist to clean-up on the embedded model; what is on screen is what the run folder holds."""
     recording = show_runs.write(tmp_path / "recorded")
-    served = serve(Stage(ROWS, "tiny", "Why this model.", tmp_path / "runs", "show-1", recording))
+    served = serve(Stage(ROWS, "tiny", lambda t: "Why this model.", tmp_path / "runs", "show-1", recording))
     if language == "ja":
         served.show.act("language")
     desk, room = served.open("present"), served.open("audience")

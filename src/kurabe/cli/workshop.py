@@ -51,22 +51,23 @@ def prepare(
     from kurabe import dataset
     from kurabe.cli.demo import packaged
     from kurabe.cli.find import find_run
+    from kurabe.texts import LANGUAGES
     from kurabe.workshop.script import load
     from kurabe.workshop.session import Session
     from kurabe.workshop.show import Show, Stage, find_recorded
-    from kurabe.workshop.stage import choose_model
+    from kurabe.workshop.stage import Choice, choose_model
 
-    languages = [screen.t.language, *(name for name in ("en", "ja") if name != screen.t.language)]
+    languages = [screen.t.language, *(name for name in LANGUAGES if name != screen.t.language)]
     scripts = {language: load(language, script) for language in languages}
     session = Session(scripts, screen.t.language, tuple(part.strip() for part in steps.split(",") if part.strip()))
     rows = data or packaged("en")
     found = dataset.read_examples(rows)
     waiting = sum(step.minutes for step in scripts[screen.t.language].steps if step.id == "train")
-    chosen, why = (model, "") if model else choose_model(rows, max(1.0, waiting))
+    choice = Choice(model) if model else choose_model(rows, max(1.0, waiting))
     stamp = datetime.now(timezone.utc).astimezone().strftime("%Y%m%d-%H%M%S")
     name = f"{'rehearsal' if check else 'show'}-{stamp}"
     replayed = find_run(recorded, runs) if recorded else find_recorded(runs, found.sha256)
-    return Show(session, Stage(rows, chosen, why, runs, name, replayed))
+    return Show(session, Stage(rows, choice.model, choice.why, runs, name, replayed))
 
 
 def _serve(screen: "Screen", show: "Show", port: int | None, browser: bool) -> None:
