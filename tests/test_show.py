@@ -65,7 +65,7 @@ def test_a_training_that_is_killed_leaves_the_talk_alive(make: Callable[..., Sho
     until(lambda: job.state == "failed")
     before = show.session.version
     show.tick()
-    assert show.session.version > before and slides.slide(show)["failed"][0] == -signal.SIGKILL
+    assert show.session.version > before and slides.slide(show)["failed"] == -signal.SIGKILL
     show.act("next")
     assert show.session.current == "compare" and slides.slide(show)["missing"]
     show.act("tempo")

@@ -125,7 +125,7 @@ def _train(show: Show, t: Texts) -> dict[str, Any]:
     return {
         "columns": columns, "chart": Markup(drawn) if drawn else None, "stage": seen.stage, "done": seen.done,
         "total": seen.total, "finished": seen.finished, "waiting": not seen.stage and not failed,
-        "failed": (job.code, job.last_words) if failed and job else None,
+        "failed": job.code if failed and job else None,
     }  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _ship(show: Show, t: Texts) -> dict[str, Any]:
     files += [(path.stem.rpartition("-")[2], texts.size(_size(path)), path.name) for path in written]
     return {
         "missing": show.results is None, "files": files, "working": job is not None and job.state == "running",
-        "failed": job.last_words if job and job.state == "failed" and found is None else "",
+        "failed": job is not None and job.state == "failed" and found is None,
         "table": tables.parity(found, t) if found else None,
         "said": sentences.parity(found, t) if found else [],
     }  # fmt: skip
