@@ -6,12 +6,15 @@ Knows no model: an answer is the last message with a mark, or what `speak` makes
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import json
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+import loopback
 
 Body = dict[str, Any]
 
@@ -162,26 +165,4 @@ def chat(text: str) -> Body:
     }  # fmt: skip
 
 
-class Quiet(ThreadingHTTPServer):
-    """A client that leaves in the middle is what some tests are about."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None: ...
-
-
-@contextlib.contextmanager
-def serving(state: Scripted) -> Iterator[Scripted]:
-    """The server on a free port of this machine, gone afterwards."""
-    handler = type("Bound", (Handler,), {"state": state})
-    server = Quiet(("127.0.0.1", 0), handler)
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+serving = functools.partial(loopback.serving, Handler)

@@ -5,14 +5,15 @@ Knows no weights: a model is its digest and its words. `old` servers (< 0.30) ha
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+import loopback
 
 Record = dict[str, Any]
 
@@ -161,19 +162,4 @@ def shown(model: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
-@contextlib.contextmanager
-def serving(state: Scripted) -> Iterator[Scripted]:
-    """The server on a free port of this machine, gone afterwards."""
-    handler = type("Bound", (Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+serving = functools.partial(loopback.serving, Handler)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import show_runs
 import test_report
 from starlette.testclient import TestClient
 
+from kurabe.cli.workshop import bind
 from kurabe.workshop.script import load
-from kurabe.workshop.server import ACTIONS, application, drawn
+from kurabe.workshop.server import ACTIONS, application, drawn, serving
 from kurabe.workshop.session import Session
-from kurabe.workshop.show import Show, Stage
+from kurabe.workshop.show import Asked, Show, Stage
 
 TOKEN, PORT = "right-token", 8765
 HOME = f"http://127.0.0.1:{PORT}"
@@ -33,7 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def show(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Show]:
     monkeypatch.setattr(Show, "begin", lambda self: None)  # the checklist's own process is another test's
     scripts = {language: load(language) for language in ("en", "ja")}
-    made = Show(Session(scripts, "en"), Stage(ROWS, "tiny", "why", tmp_path, "show", finished))
+    made = Show(Session(scripts, "en"), Stage(ROWS, "tiny", lambda t: "why", tmp_path, "show", finished))
     yield made
     made.close()
 
@@ -190,3 +195,45 @@ def test_clean_removes_the_live_run_only(show: Show, finished: Path) -> None:
     while job.state == "running":
         time.sleep(0.05)
     assert job.state == "done" and not show.live.exists() and finished.exists()
+
+
+def test_open_windows_end_with_the_server(show: Show, caplog: pytest.LogCaptureFixture) -> None:
+    """Ctrl-C while the pages are open, which is how a show ends: no window is cut off, nothing is logged."""
+    listener = bind(None)
+    port = listener.getsockname()[1]
+    server = serving(show, TOKEN, port)
+    logging.getLogger("uvicorn").propagate = True  # uvicorn keeps its words from the root logger
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/events?role=present&token={TOKEN}", timeout=30) as window:
+            assert window.readline().startswith(b"id: ")
+            server.should_exit = True
+            window.read()
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+    assert caplog.text == ""
+
+
+def test_what_a_machine_says_of_itself_is_for_the_presenter(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths, commands and a dead process's last words help the one who can mend it; a room reads only that it is so."""
+    checks = [{"level": "fail", "text": f"no disk in {Path.home()}/runs", "fix": "free some"}]
+    monkeypatch.setattr(show, "checks", lambda: checks)
+    ended = SimpleNamespace(state="failed", code=1, last_words="/secret/place is full", words=("ship",))
+    show.jobs.update(doctor=ended, ship=ended)
+    show.act("tempo")
+    show.act("tempo")
+    pages = {}
+    for step in ("checklist", "ship", "ask"):
+        show.act("goto", "audit" if step == "ask" else step)
+        if step == "ask":
+            show.asked = Asked("Who?", [], "/secret/place lacks a model")
+        for role in ("audience", "present"):
+            pages[role] = pages.get(role, "") + drawn(show, role, TOKEN)["html"]
+    show.jobs.clear()
+    for words in ("free some", "/secret/place is full", "/secret/place lacks a model"):
+        assert words in pages["present"] and words not in pages["audience"]
+    assert "no disk in ~/runs" in pages["audience"] and str(Path.home()) not in pages["audience"]
+    assert "No answer came." in pages["audience"]

@@ -40,7 +40,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Show]]:
     made: list[Show] = []
 
     def begin(recorded: Path | None, clock: Callable[[], float] = time.monotonic) -> Show:
-        stage = Stage(ROWS, "tiny", "", tmp_path / "runs", "show-1", recorded)
+        stage = Stage(ROWS, "tiny", lambda t: "", tmp_path / "runs", "show-1", recorded)
         made.append(Show(Session(SCRIPTS, "en", clock=clock), stage, clock))
         return made[-1]
 
@@ -65,7 +65,7 @@ def test_a_training_that_is_killed_leaves_the_talk_alive(make: Callable[..., Sho
     until(lambda: job.state == "failed")
     before = show.session.version
     show.tick()
-    assert show.session.version > before and slides.slide(show)["failed"][0] == -signal.SIGKILL
+    assert show.session.version > before and slides.slide(show)["failed"] == -signal.SIGKILL
     show.act("next")
     assert show.session.current == "compare" and slides.slide(show)["missing"]
     show.act("tempo")

@@ -7,7 +7,6 @@ one of them is absent.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -17,37 +16,20 @@ from typing import Any
 
 import pytest
 import show_runs
-import uvicorn
 
 from kurabe import texts
 from kurabe.cli.workshop import bind
 from kurabe.runs import RunFolder
 from kurabe.workshop import slides
 from kurabe.workshop.script import STEPS, load
-from kurabe.workshop.server import application, new_token
+from kurabe.workshop.server import new_token, serving
 from kurabe.workshop.session import Session
 from kurabe.workshop.show import Show, Stage
 
 pytestmark = pytest.mark.browser
 ROWS = Path(__file__).parents[1] / "examples" / "support-en.jsonl"
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
 SIZES = {"projector": (1920, 1080), "screen": (1280, 720), "phone": (390, 844)}
 PATIENCE = 60_000  # milliseconds that a page may take to follow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed (apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 class Served:
@@ -59,10 +41,7 @@ class Served:
         listener = bind(None)
         port, self.token = listener.getsockname()[1], new_token()
         self.home = f"http://127.0.0.1:{port}"
-        settings = uvicorn.Config(
-            application(self.show, self.token, port), log_level="error", timeout_graceful_shutdown=1
-        )
-        self.server = uvicorn.Server(settings)
+        self.server = serving(self.show, self.token, port)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})
         self.thread.start()
         self._browser, self.wrong = browser, []  # type: tuple[Any, list[str]]
@@ -115,7 +94,7 @@ def serve(browser: Any) -> Iterator[Callable[[Stage], Served]]:
 def recorded(serve: Callable[[Stage], Served], tmp_path: Path) -> Served:
     """The show with a recorded run's results on every step."""
     finished = show_runs.write(tmp_path / "recorded")
-    served = serve(Stage(ROWS, "tiny", "Why this model.", tmp_path / "runs", "show-1", finished))
+    served = serve(Stage(ROWS, "tiny", lambda t: "Why this model.", tmp_path / "runs", "show-1", finished))
     served.show.act("tempo")
     served.show.act("tempo")
     return served
@@ -238,7 +217,7 @@ def test_zoomed_to_200_percent_nothing_scrolls_sideways(recorded: Served) -> Non
 def test_a_whole_show_live(serve: Callable[[Stage], Served], tmp_path: Path, language: str) -> None:
     """From the checklist to clean-up on the embedded model; what is on screen is what the run folder holds."""
     recording = show_runs.write(tmp_path / "recorded")
-    served = serve(Stage(ROWS, "tiny", "Why this model.", tmp_path / "runs", "show-1", recording))
+    served = serve(Stage(ROWS, "tiny", lambda t: "Why this model.", tmp_path / "runs", "show-1", recording))
     if language == "ja":
         served.show.act("language")
     desk, room = served.open("present"), served.open("audience")

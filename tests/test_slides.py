@@ -23,7 +23,7 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
     place = tmp_path_factory.mktemp("show")
     finished = show_runs.write(place)
     scripts = {language: load(language) for language in ("en", "ja")}
-    made = Show(Session(scripts, "en"), Stage(ROWS, "tiny", "why", place / "runs", "show-1", finished))
+    made = Show(Session(scripts, "en"), Stage(ROWS, "tiny", lambda t: "why", place / "runs", "show-1", finished))
     made.act("tempo")
     made.act("tempo")
     yield made

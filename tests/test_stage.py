@@ -13,6 +13,7 @@ import pytest
 
 from kurabe.errors import MissingError
 from kurabe.settings import RunSettings
+from kurabe.texts import Texts
 from kurabe.workshop import choose_model, stage, told
 
 ROWS = Path(__file__).parents[1] / "examples" / "support-en.jsonl"
@@ -47,7 +48,7 @@ def test_a_cache_that_lacks_a_file_is_none(cache: Path, name: str) -> None:
     (cache / name).unlink()
     assert stage.cached() is None
     choice = choose_model(ROWS, 5, SETTINGS)
-    assert choice.model == "tiny" and "nothing is downloaded" in choice.why
+    assert choice.model == "tiny" and "nothing is downloaded" in choice.why() and "壇上" in choice.why(Texts("ja"))
 
 
 def test_weights_that_were_cut_short_are_none(cache: Path) -> None:
@@ -65,7 +66,7 @@ def test_a_training_that_cannot_fit_is_refused_before_any_step(cache: Path, monk
     monkeypatch.setattr("kurabe.experiment.plan_run", lambda *args: pytest.fail("the model was loaded"))
     monkeypatch.setattr(stage, "_operations_per_second", lambda: 1e6)
     choice = choose_model(ROWS, 5, SETTINGS)
-    assert choice.model == "tiny" and "would take" in choice.why
+    assert choice.model == "tiny" and "would take" in choice.why()
 
 
 @pytest.mark.parametrize(("minutes", "taken"), [(5, True), (1, False)])

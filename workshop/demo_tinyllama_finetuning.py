@@ -11,10 +11,10 @@ MINUTES = 5  # of the talk; TinyLlama is taken where it fits into them
 
 
 def settings() -> RunSettings:
-    model, why = choose_model(ROWS, MINUTES)
-    print(why)
+    choice = choose_model(ROWS, MINUTES)
+    print(choice.why())
     return RunSettings(
-        model=model,
+        model=choice.model,
         # fair:   kurabe's recipe. About 150 steps, loss on the answers only, every trained wording.
         # origin: the old show's recipe, flaws included. 9 steps, loss on everything, one wording.
         recipes=("fair", "origin"),

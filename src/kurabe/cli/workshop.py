@@ -51,30 +51,29 @@ def prepare(
     from kurabe import dataset
     from kurabe.cli.demo import packaged
     from kurabe.cli.find import find_run
+    from kurabe.texts import LANGUAGES
     from kurabe.workshop.script import load
     from kurabe.workshop.session import Session
     from kurabe.workshop.show import Show, Stage, find_recorded
-    from kurabe.workshop.stage import choose_model
+    from kurabe.workshop.stage import Choice, choose_model
 
-    languages = [screen.t.language, *(name for name in ("en", "ja") if name != screen.t.language)]
+    languages = [screen.t.language, *(name for name in LANGUAGES if name != screen.t.language)]
     scripts = {language: load(language, script) for language in languages}
     session = Session(scripts, screen.t.language, tuple(part.strip() for part in steps.split(",") if part.strip()))
     rows = data or packaged("en")
     found = dataset.read_examples(rows)
     waiting = sum(step.minutes for step in scripts[screen.t.language].steps if step.id == "train")
-    chosen, why = (model, "") if model else choose_model(rows, max(1.0, waiting))
+    choice = Choice(model) if model else choose_model(rows, max(1.0, waiting))
     stamp = datetime.now(timezone.utc).astimezone().strftime("%Y%m%d-%H%M%S")
     name = f"{'rehearsal' if check else 'show'}-{stamp}"
     replayed = find_run(recorded, runs) if recorded else find_recorded(runs, found.sha256)
-    return Show(session, Stage(rows, chosen, why, runs, name, replayed))
+    return Show(session, Stage(rows, choice.model, choice.why, runs, name, replayed))
 
 
 def _serve(screen: "Screen", show: "Show", port: int | None, browser: bool) -> None:
     import webbrowser
 
-    import uvicorn
-
-    from kurabe.workshop.server import application, new_token
+    from kurabe.workshop.server import new_token, serving
 
     listener = bind(port)
     token, taken = new_token(), listener.getsockname()[1]
@@ -86,10 +85,7 @@ def _serve(screen: "Screen", show: "Show", port: int | None, browser: bool) -> N
     screen.say(screen.t("cli.workshop.stop"))
     if browser:
         webbrowser.open(addresses["present"])
-    settings = uvicorn.Config(
-        application(show, token, taken), log_level="error", timeout_graceful_shutdown=1, server_header=False
-    )
-    uvicorn.Server(settings).run(sockets=[listener])
+    serving(show, token, taken).run(sockets=[listener])
 
 
 def bind(port: int | None) -> socket.socket:
@@ -99,9 +95,7 @@ def bind(port: int | None) -> socket.socket:
     first = port or PORT
     for number in range(first, first + (1 if port else TRIES)):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if (
-            os.name != "nt"
-        ):  # there it would let two servers share the port; here a show that ended a moment ago blocks it
+        if os.name != "nt":  # there two servers would share the port; here a show that just ended would block it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOCAL, number))

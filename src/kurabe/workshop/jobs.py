@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-State: TypeAlias = Literal["waiting", "running", "done", "failed"]
+State: TypeAlias = Literal["running", "done", "failed"]
 LAST_WORDS = 400  # characters of what a dead process said
 
 
@@ -55,13 +55,7 @@ class Job:
 
     def end(self) -> None:
         """Stop it as Ctrl-C would, so that it stores what it has; then by force."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        _end(self._process)
 
 
 class Answering:
@@ -108,15 +102,19 @@ class Answering:
 
     def end(self) -> None:
         """Stop it, whatever it is doing: it stores nothing."""
-        if self.alive:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        _end(self._process)
         self._listener.join(timeout=5)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # words that a dead process never read
                     pipe.close()
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

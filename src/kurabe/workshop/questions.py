@@ -37,11 +37,12 @@ def _said(arm: ArmResult | None, t: Texts) -> list[str]:
 
 def _not_learned(results: Results, t: Texts) -> Answered | None:
     """Why the old recipe did, or did not, learn the price."""
-    counts = counted(results).get("lora (origin)")
+    table = counted(results)
+    counts = table.get("lora (origin)")
     trial = next((trial for trial in results.trials if trial.recipe == "origin"), None)
     if not counts or len(counts) < 2 or trial is None:
         return None
-    price, fair = counts[1], counted(results).get("lora", counts)[1]
+    price, fair = counts[1], table.get("lora", counts)[1]
     flaws = sum(f.recipe == "origin" and f.level != "info" for f in results.audit)
     key = "learned" if price.had else "not_learned" if fair.had else "neither"
     figures = [

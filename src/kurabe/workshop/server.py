@@ -11,12 +11,13 @@ import contextlib
 import hmac
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs
 
+import uvicorn
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -83,9 +84,17 @@ class Gate:
         return None
 
 
-def application(show: Show, token: str, port: int) -> ASGIApp:
+def serving(show: Show, token: str, port: int) -> uvicorn.Server:
+    """uvicorn with the show. Told to stop, it ends the windows' streams first: cut off, each leaves a traceback."""
+    app = application(show, token, port, lambda: server.should_exit)
+    settings = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, server_header=False)
+    server = uvicorn.Server(settings)
+    return server
+
+
+def application(show: Show, token: str, port: int, stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
     """The show as an ASGI application behind its gate."""
-    pages = Pages(show, token)
+    pages = Pages(show, token, stopping)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -106,8 +115,8 @@ def application(show: Show, token: str, port: int) -> ASGIApp:
 class Pages:
     """What each route answers."""
 
-    def __init__(self, show: Show, token: str) -> None:
-        self.show, self.token = show, token
+    def __init__(self, show: Show, token: str, stopping: Callable[[], bool]) -> None:
+        self.show, self.token, self._stopping = show, token, stopping
 
     async def page(self, request: Request) -> Response:
         """The empty page of one role; its script fills it."""
@@ -126,8 +135,23 @@ class Pages:
         return _guarded(JSONResponse(await asyncio.to_thread(drawn, self.show, _role(request), self.token)))
 
     async def events(self, request: Request) -> Response:
-        stream = _stream(self.show, _role(request), self.token, request)
+        stream = self._stream(_role(request), request)
         return _guarded(StreamingResponse(stream, media_type="text/event-stream"))
+
+    async def _stream(self, role: str, request: Request) -> AsyncIterator[str]:
+        """The state whenever it has changed. Each message is whole: a window that comes back needs no history."""
+        sent, quiet = -1, 0.0
+        refreshed = REFRESH if role == "present" else BEAT  # the machine's load changes without an event
+        while not self._stopping() and not await request.is_disconnected():
+            if self.show.session.version != sent or (quiet >= refreshed and role == "present"):
+                sent, quiet = self.show.session.version, 0.0
+                state = await asyncio.to_thread(drawn, self.show, role, self.token)
+                yield f"id: {sent}\ndata: {json.dumps(state, ensure_ascii=False)}\n\n"
+            elif quiet >= refreshed:
+                quiet = 0.0
+                yield ": still here\n\n"
+            await asyncio.sleep(TICK)
+            quiet += TICK
 
     async def act(self, request: Request) -> Response:
         """One action: {"name": ..., "value": ...}. 409 with a sentence where it cannot be done now."""
@@ -232,22 +256,6 @@ async def _watch(show: Show) -> None:
     while True:
         await asyncio.sleep(TICK)
         await asyncio.to_thread(show.tick)
-
-
-async def _stream(show: Show, role: str, token: str, request: Request) -> AsyncIterator[str]:
-    """The state whenever it has changed. Each message is whole, so that a window that comes back needs no history."""
-    sent, quiet = -1, 0.0
-    refreshed = REFRESH if role == "present" else BEAT  # the machine's load changes without an event
-    while not await request.is_disconnected():
-        if show.session.version != sent or (quiet >= refreshed and role == "present"):
-            sent, quiet = show.session.version, 0.0
-            state = await asyncio.to_thread(drawn, show, role, token)
-            yield f"id: {sent}\ndata: {json.dumps(state, ensure_ascii=False)}\n\n"
-        elif quiet >= refreshed:
-            quiet = 0.0
-            yield ": still here\n\n"
-        await asyncio.sleep(TICK)
-        quiet += TICK
 
 
 @cache

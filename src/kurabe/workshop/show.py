@@ -10,14 +10,16 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kurabe.analysis import load_run
 from kurabe.errors import SettingsError, UserError
 from kurabe.runs import EVENTS, EXPORT, RunFolder
-from kurabe.schema import Parity, Results, RunInfo
+from kurabe.schema import Event, Parity, Results, RunInfo
+from kurabe.storage import MANIFEST
+from kurabe.texts import Texts
 from kurabe.workshop.jobs import Answering, Job
 from kurabe.workshop.session import Session
 from kurabe.workshop.watch import View, until, view
@@ -35,7 +37,7 @@ class Stage(NamedTuple):
 
     data: Path
     model: str
-    why: str  # this model
+    why: Callable[[Texts], str]  # this model, in the language on screen
     runs: Path
     name: str  # of the live run
     recorded: Path | None
@@ -61,6 +63,7 @@ class Show:
         self._answering: Answering | None = None
         self._replaying: float | None = None  # since when
         self._looked = (-1.0, -1)  # when, and at how many bytes of events
+        self._events: Sequence[Event] = ()  # of the run that is shown, as they were then
         self.view = View()
         self._results: dict[Path, Results] = {}
         self._states: dict[str, str] = {}
@@ -71,6 +74,11 @@ class Show:
     def live(self) -> Path:
         """Where the live run lies, whether it is begun or not."""
         return self.stage.runs / self.stage.name
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything of the live run."""
+        return (self.live / MANIFEST).exists()
 
     @property
     def run(self) -> Path:
@@ -85,8 +93,7 @@ class Show:
     @property
     def speed(self) -> float:
         """How many times faster than it was a recording is played."""
-        events = RunFolder(self.run).events()
-        return max(1.0, events[-1].elapsed / REPLAY_SECONDS) if events else 1.0
+        return max(1.0, self._events[-1].elapsed / REPLAY_SECONDS) if self._events else 1.0
 
     @property
     def results(self) -> Results | None:
@@ -174,7 +181,7 @@ class Show:
         if self.session.tempo != "live" or ("run" in self.jobs and self.jobs["run"].state == "running"):
             return
         runs = ["--runs", str(self.stage.runs)]
-        if (self.live / "MANIFEST.json").exists():
+        if self.begun:
             words = ["resume", str(self.live), "--quiet"]
         else:
             words = ["run", str(self.stage.data), "--model", self.stage.model, "--recipes", RECIPES, "--arms", ARMS,
@@ -218,7 +225,7 @@ class Show:
         if self._answering:
             self._answering.end()
             self._answering = None
-        if (self.live / "MANIFEST.json").exists():
+        if self.begun:
             self.jobs["clean"] = Job(["clean", str(self.live), "--yes"], self._logs)
 
     # --- time passes -------------------------------------------------------------------------------------------
@@ -243,11 +250,13 @@ class Show:
         if size == self._looked[1] and not replaying:
             self._looked = (self._clock(), size)
             return
+        if size != self._looked[1]:
+            self._events = RunFolder(self.run).events() if size else ()
         self._looked = (self._clock(), size)
-        events = RunFolder(self.run).events() if size else ()
+        events = self._events
         if self.recorded and self.session.tempo == "recorded":
             since = self._replaying if self._replaying is not None else self._clock()
-            events = tuple(until(events, (self._clock() - since) * self.speed))
+            events = until(events, (self._clock() - since) * self.speed)
         found = view(events)
         if found != self.view:
             self.view = found

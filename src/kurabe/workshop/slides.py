@@ -69,7 +69,11 @@ def parts(show: Show) -> int:
 
 
 def _checklist(show: Show, t: Texts) -> dict[str, Any]:
-    return {"checks": show.checks(), "why": show.stage.why}
+    """A room need not read whose computer it is: the home folder's name is left out."""
+    home, found = str(Path.home()), show.checks()
+    if found and len(home) > 1:  # a container's home may be "/"
+        found = [{name: words.replace(home, "~") for name, words in check.items()} for check in found]
+    return {"checks": found, "why": show.stage.why(t)}
 
 
 def _recipe(show: Show, t: Texts) -> dict[str, Any]:
@@ -121,7 +125,7 @@ def _train(show: Show, t: Texts) -> dict[str, Any]:
     return {
         "columns": columns, "chart": Markup(drawn) if drawn else None, "stage": seen.stage, "done": seen.done,
         "total": seen.total, "finished": seen.finished, "waiting": not seen.stage and not failed,
-        "failed": (job.code, job.last_words) if failed and job else None,
+        "failed": job.code if failed and job else None,
     }  # fmt: skip
 
 
@@ -158,7 +162,7 @@ def _ship(show: Show, t: Texts) -> dict[str, Any]:
     files += [(path.stem.rpartition("-")[2], texts.size(_size(path)), path.name) for path in written]
     return {
         "missing": show.results is None, "files": files, "working": job is not None and job.state == "running",
-        "failed": job.last_words if job and job.state == "failed" and found is None else "",
+        "failed": job is not None and job.state == "failed" and found is None,
         "table": tables.parity(found, t) if found else None,
         "said": sentences.parity(found, t) if found else [],
     }  # fmt: skip
@@ -169,9 +173,8 @@ def _size(path: Path) -> int:
 
 
 def _cleanup(show: Show, t: Texts) -> dict[str, Any]:
-    there = (show.live / "MANIFEST.json").exists()
-    used = sum(path.lstat().st_size for path in show.live.rglob("*") if path.is_file()) if there else 0
-    return {"there": there, "size": texts.size(used), "run": show.stage.name, "kept": show.kept,
+    used = sum(path.lstat().st_size for path in show.live.rglob("*") if path.is_file()) if show.begun else 0
+    return {"there": show.begun, "size": texts.size(used), "run": show.stage.name, "kept": show.kept,
             "report": show.results is not None}  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,10 +30,16 @@ OPERATIONS = 4
 
 
 class Choice(NamedTuple):
-    """The model for `RunSettings(model=...)`, and the sentence that says why it is this one."""
+    """The model for `RunSettings(model=...)`, and why it is this one."""
 
     model: str
-    why: str
+    reason: str = ""  # none where it was named by hand
+    values: Mapping[str, str] = {}
+
+    def why(self, t: Texts | None = None) -> str:
+        """The reason in words; None: in the language of this computer."""
+        t = t or Texts(pick_language())
+        return t(f"workshop.model.{self.reason}", **self.values) if self.reason else ""
 
 
 def choose_model(rows: str | Path, minutes: float, settings: RunSettings | None = None) -> Choice:
@@ -43,11 +49,10 @@ def choose_model(rows: str | Path, minutes: float, settings: RunSettings | None 
     multiplying matrices, which takes a second; then, where that fits, by a few real steps as `kurabe run --dry-run`
     tries them.
     """
-    t = Texts(pick_language())
     settings = settings or RunSettings(recipes=("fair", "origin"))
     folder = cached()
     if folder is None:
-        return Choice(EMBEDDED, t("workshop.model.absent", name=REPOSITORY))
+        return Choice(EMBEDDED, "absent", {"name": REPOSITORY})
     needed = least_seconds(folder, rows, settings)
     if needed <= 60 * minutes:
         from kurabe.experiment import plan_run
@@ -56,8 +61,8 @@ def choose_model(rows: str | Path, minutes: float, settings: RunSettings | None 
         needed = sum(value for value in planned.values() if value is not None)
     values = {"name": REPOSITORY, "needed": spoken(needed), "limit": spoken(60 * minutes)}
     if needed > 60 * minutes:
-        return Choice(EMBEDDED, t("workshop.model.slow", **values))
-    return Choice(str(folder), t("workshop.model.fits", **values))
+        return Choice(EMBEDDED, "slow", values)
+    return Choice(str(folder), "fits", values)
 
 
 def cached() -> Path | None:
