@@ -22,6 +22,7 @@ from kurabe.cli.find import find_run
 from kurabe.cli.measure import exit_code
 from kurabe.cli.output import write_report
 from kurabe.fake import FakeBackend, rehearsal
+from kurabe.reasons import reason
 from kurabe.report import sentences, tables
 from kurabe.runs import RunFolder
 from kurabe.schema import Results
@@ -433,6 +434,22 @@ def test_gates(
     verdict = results.verdict.model_copy(update={"choice": choice})
     judged = results.model_copy(update={"arms": arms, "verdict": verdict})
     assert exit_code(judged, gate=gate, fail_under=fail_under) == expected
+
+
+@pytest.mark.parametrize("chosen", ["lora+prompt", "lora+rag"])
+def test_a_gate_reads_the_recall_of_the_combined_arm_that_was_chosen(finished: Path, chosen: str) -> None:
+    results = RunFolder.open(finished).results()
+    assert results is not None
+    shares = {"lora+prompt": 0.6, "lora+rag": 0.6} | {chosen: 0.95}
+    arm = results.arms[0]
+    arms = tuple(
+        arm.model_copy(update={"label": label, "recall": arm.recall.model_copy(update={"value": share})})
+        for label, share in shares.items()
+    )
+    verdict = results.verdict.model_copy(update={"choice": "both", "reasons": (reason("both", label=chosen),)})
+    judged = results.model_copy(update={"arms": arms, "verdict": verdict})
+    assert exit_code(judged, gate=True, fail_under=90) == errors.EXIT_OK
+    assert exit_code(judged, gate=True, fail_under=96) == errors.EXIT_GATE
 
 
 # --- report, ask, check, reword --------------------------------------------------------------------------------

@@ -95,4 +95,4 @@ def test_what_cannot_be_used_says_what_mends_it(tmp_path: Path) -> None:
         with pytest.raises(UserError) as error:
             read_passages([tmp_path / name])
         assert isinstance(error.value, kinds.get(name, DataError)) and error.value.fix
-        assert name in error.value.where
+        assert name in error.value.where and "--encoding" not in error.value.fix, "that is the data file's"

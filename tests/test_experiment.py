@@ -557,6 +557,12 @@ def test_the_share_that_the_teacher_read_right_stands_beside_the_trial(taught: t
         assert "100" in said and str(found.rows) in said and "distil" in said
 
 
+def test_the_control_of_a_taught_recipe_has_no_teacher(tmp_path: Path) -> None:
+    results, _ = run(tmp_path, recipes=("distil",), arms=("base", "lora", "shuffled"), retention=0)
+    assert [trial.name for trial in results.trials] == ["distil", "distil-shuffled"]
+    assert [found.trial for found in results.teachers] == [1]
+
+
 def test_no_teacher_no_share(whole: tuple[Results, RunFolder]) -> None:
     assert whole[0].teachers == () and sentences.teachers(whole[0], Texts("en")) == []
 

@@ -216,6 +216,9 @@ def test_cases(given: Evidence, choice: str, reason: str) -> None:
     result = decide(given)
     assert result.choice == choice
     assert keys(result)[0] == reason
+    assert bool(result.arm) == (choice != "cannot-tell")
+    if choice == "both":
+        assert given.ran(verdict.COMBINED) == [result.arm], "the combined arm that was run"
 
 
 def test_a_flaw_of_another_recipe_or_about_single_rows_does_not_silence_the_verdict() -> None:

@@ -321,7 +321,7 @@ def _teachers(
             before = read.get(example, stats.Cluster(0, 0))
             read[example] = stats.Cluster(before.total + right, before.items + 1)
     for trial in trials:
-        if read and RECIPES[trial.recipe].teacher:
+        if read and RECIPES[trial.recipe].teacher and not trial.shuffled:  # the control has no teacher
             rows = round(sum(cluster.items for cluster in read.values()))
             yield TeacherResult(trial=trial.trial, recipe=trial.recipe, rows=rows, read=stats.share(read, seed))
 

@@ -23,7 +23,7 @@ _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _SENTENCE = re.compile(r".+?(?:[.!?]\s+|[。！？]|\n|$)", re.DOTALL)
 
 
-def read_passages(places: Sequence[str | Path], encoding: str | None = None) -> tuple[Passage, ...]:
+def read_passages(places: Sequence[str | Path]) -> tuple[Passage, ...]:
     """The passages of these files, and of all Markdown and text files in these folders, in the order of their names.
 
     Raises `MissingError` for a place that cannot be read, `DataError` where there is no text in any of them.
@@ -38,7 +38,7 @@ def read_passages(places: Sequence[str | Path], encoding: str | None = None) -> 
     passages = tuple(
         Passage(source=file.name, text=text)
         for file in dict.fromkeys(files)
-        for text in cut(_read(file, encoding), markdown=file.suffix.lower() != ".txt")
+        for text in cut(_read(file), markdown=file.suffix.lower() != ".txt")
     )
     if not passages:
         raise DataError("The documents hold no text.", where=str(places[0]), fix="Name files with text in them.")
@@ -67,14 +67,23 @@ def _files(place: Path) -> list[Path]:
     return found
 
 
-def _read(file: Path, encoding: str | None) -> str:
+def _read(file: Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
         raise MissingError(
             "The document cannot be read.", where=str(file), why=error.strerror or str(error), fix="Check its rights."
         ) from None
-    chosen = charsets.pick(file, data[: charsets.HEAD], encoding)
+    try:
+        return _decoded(file, data)
+    except DataError as refused:  # it names `--encoding`, which is the data file's, and the forms of rows
+        raise DataError(
+            refused.what, where=refused.where, why=refused.why, fix="Bring Markdown or text, saved as UTF-8."
+        ) from None
+
+
+def _decoded(file: Path, data: bytes) -> str:
+    chosen = charsets.pick(file, data[: charsets.HEAD], None)
     try:
         return data.decode("utf-8-sig" if chosen == "utf-8" else chosen)
     except UnicodeDecodeError:

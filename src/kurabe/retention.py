@@ -46,7 +46,7 @@ def mixable_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
     and of these as many more as it takes. The first of many are those of few."""
     general = [q for file in FILES for q in _general(file, language) if _mixable(q)]
     Random(f"mix/{language}/{seed}").shuffle(general)
-    reading = _reading(language, max(n - n // 2, n - len(general)), f"mix/{seed}", ROWS_PER_MIXED_SHOP)
+    reading = _reading(language, max(n - n // 2, n - len(general)), "mix", seed, ROWS_PER_MIXED_SHOP)
     turns = (question for pair in itertools.zip_longest(reading, general[:n]) for question in pair if question)
     return tuple(q.model_copy(update={"id": f"mix-{q.id}", "probe": "mix"}) for q in itertools.islice(turns, n))
 
@@ -71,16 +71,15 @@ def reading_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
 
     Shops take turns between two layouts: questions with answers, as the `prompt` arm has them, and a list of values.
     """
-    return _reading(language, n, f"retention/{seed}", ROWS_PER_SHOP)
+    return _reading(language, n, "retention", seed, ROWS_PER_SHOP)
 
 
-def _reading(language: str, n: int, name: str, rows: int) -> tuple[Question, ...]:
-    use, seed = name.split("/")
+def _reading(language: str, n: int, use: str, seed: int, rows: int) -> tuple[Question, ...]:
     questions: list[Question] = []
     number = 0
     while len(questions) < n:
         rng = Random(f"{use}/{language}/{seed}/{number}")
-        shop = invent_shop(f"{name}/{number}", rows, language)
+        shop = invent_shop(f"{use}/{seed}/{number}", rows, language)
         questions.extend(_blocks(shop, number, rng) if number % 2 == 0 else _values(shop, number, rng))
         number += 1
     return tuple(questions[:n])

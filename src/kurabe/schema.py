@@ -541,6 +541,14 @@ class Verdict(Record):
     would_change: tuple[Reason, ...] = ()
     add_examples: int | None = None  # about how many more, where the choice is "cannot-tell" for lack of data
 
+    @property
+    def arm(self) -> str:
+        """The arm that was measured for the choice, "" where there is none. Of the combined ones it is the one that the
+        first reason names; runs of older versions had only one."""
+        if self.choice == "both":
+            return str(self.reasons[0].values.get("label", "lora+prompt")) if self.reasons else "lora+prompt"
+        return {"prompt": "prompt", "retrieve": "rag", "fine-tune": "lora"}.get(self.choice, "")
+
 
 class ArmAnswer(Record):
     label: str

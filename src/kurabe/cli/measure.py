@@ -24,8 +24,6 @@ from kurabe.schema import Results
 from kurabe.settings import RunSettings
 from kurabe.storage import go_on
 
-CHOSEN_ARM = {"prompt": "prompt", "fine-tune": "lora", "both": "lora+prompt", "retrieve": "rag"}
-
 
 def measure(screen: Screen, data: Path, settings: RunSettings, backend: Backend | None = None) -> tuple[Results, Path]:
     """A new run on `data`; the results and the run's folder."""
@@ -75,9 +73,8 @@ def exit_code(results: Results, *, gate: bool, fail_under: float | None) -> int:
     """0 for a finished run; with a gate, 6 where there is no verdict and 7 where the chosen arm recalls too little."""
     if not gate and fail_under is None:
         return EXIT_OK
-    choice = results.verdict.choice
-    if choice == "cannot-tell":
+    if results.verdict.choice == "cannot-tell":
         return EXIT_CANNOT_TELL
-    recall = next((a.recall.value for a in results.arms if a.label == CHOSEN_ARM[choice]), None)
+    recall = next((a.recall.value for a in results.arms if a.label == results.verdict.arm), None)
     missed = fail_under is not None and (recall is None or recall * 100 < fail_under)
     return EXIT_GATE if missed else EXIT_OK
