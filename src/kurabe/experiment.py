@@ -6,18 +6,20 @@ a new one and leaves out what is stored already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage
+from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, raypool, runs, storage
 from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
+from kurabe.cluster import Cluster, Pool
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
-from kurabe.model import Backend, TrialPlan
+from kurabe.model import NOT_FINITE_STEPS, Backend, Health, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
 from kurabe.schema import (
     Answer,
@@ -41,16 +43,16 @@ from kurabe.stopping import Stop
 from kurabe.texts import Texts
 from kurabe.trials import Training, Trials, plan_trials
 
-NOT_FINITE_STEPS = 3  # in a row; after that a training does not recover
-
 
 class Session(NamedTuple):
-    """What the steps of one process share: the folder they write to, the model, the log, the stop button."""
+    """What the steps of one process share: the folder they write to, the model, the log, the stop button; and other
+    processes that train and answer, where there are any."""
 
     folder: RunWriter
     backend: Backend
     record: Recorder
     stop: Stop
+    cluster: Cluster | None
 
 
 def run(
@@ -99,10 +101,10 @@ def resume(folder: str | Path, *, emit: Emit | None = None, backend: Backend | N
 def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Results:
     """From a stored request to stored results. What is stored already is not done again."""
     record = Recorder(folder, emit)
-    with Stop(folder.path) as stop:
+    with raypool.joined(folder.request().settings.get("ray")) as pool, Stop(folder.path) as stop:
         _mend(folder, record)
         with record.stage("load"):
-            session = Session(folder, _load(folder, backend), record, stop)
+            session = _session(folder, _load(folder, backend), record, stop, pool)
             info, trials = _plan(session)
             infos = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         stop.check()
@@ -110,9 +112,8 @@ def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Re
             make = _prepare(folder, info)
             _answer(session, make, "base")
         with record.stage("train"):
-            for training in trials.compared:  # one by one: their time and memory are told apart
-                _train(session, [training], infos)
-            _train(session, trials.swept, infos)
+            for together in _turns(session, trials):
+                _train(session, together, infos)
         with record.stage("answer"):
             _answer(session, make, "answer")
         with record.stage("analyse"):
@@ -187,6 +188,11 @@ def _load(folder: RunWriter, backend: Backend | None) -> Backend:
     return backend
 
 
+def _session(folder: RunWriter, backend: Backend, record: Recorder, stop: Stop, pool: Pool | None) -> Session:
+    settings = RunSettings.model_validate(folder.request().settings)
+    return Session(folder, backend, record, stop, Cluster(pool, settings, backend.info) if pool else None)
+
+
 def _check_same_model(folder: RunFolder, backend: Backend) -> None:
     stored = folder.info().model
     if stored.sha256 != backend.info.sha256:
@@ -203,7 +209,7 @@ def _check_same_model(folder: RunFolder, backend: Backend) -> None:
 
 def _plan(session: Session) -> tuple[RunInfo, Trials]:
     """What will be asked and trained: stored before the first answer, and kept to by every later session."""
-    folder, backend, record, _ = session
+    folder, backend, record = session.folder, session.backend, session.record
     request = folder.request()
     asked, material = RunSettings.model_validate(request.settings), _material(folder)
     if not folder.planned:
@@ -291,57 +297,81 @@ def _prepare(folder: RunWriter, info: RunInfo) -> Callable[[AnswerKey], Request]
 
 def _answer(session: Session, make: Callable[[AnswerKey], Request], stage: str) -> None:
     """Ask the batches of one stage that are not stored yet. A batch is stored as a whole or asked again."""
-    folder, backend, record, stop = session
+    folder, record = session.folder, session.record
     trials = folder.info().trials
     stored = {answer.key for answer in folder.answers()}
     batches = [batch for batch in folder.plan() if batch.stage == stage]
-    total, done = sum(len(batch.keys) for batch in batches), 0
+    waiting = [batch for batch in batches if not stored.issuperset(batch.keys)]
+    total, left = (sum(len(batch.keys) for batch in some) for some in (batches, waiting))
+    for batch, answers, meter in _answered(session, waiting, make):
+        if [answer.key for answer in answers] != list(batch.keys):
+            raise RuntimeError("the backend's answers do not match its requests")
+        kind, arm, trial = planning.metered_as(batch, trials)
+        tokens = sum(answer.prompt_tokens + answer.new_tokens for answer in answers)
+        folder.append_usage(runs.batch_unit(batch.batch), [meter.usage(kind, arm=arm, trial=trial, tokens=tokens)])
+        folder.append_answers(batch.batch, answers)
+        left -= len(answers)
+        record("batch", stage=stage, done=total - left, total=total, seconds=round(meter.seconds, 6))
+        session.stop.check()
+
+
+def _answered(
+    session: Session, batches: Sequence[Batch], make: Callable[[AnswerKey], Request]
+) -> Iterator[tuple[Batch, list[Answer], Meter]]:
+    """The answers of each batch with what they took: one after the other, on a cluster in the order they are done."""
+
+    def requests(batch: Batch) -> list[Request]:
+        return [make(key) for key in batch.keys]
+
+    if session.cluster:
+        yield from session.cluster.answer(batches, requests, partial(_adapter, session.folder))
+        return
     for batch in batches:
-        if not stored.issuperset(batch.keys):
-            with Meter() as meter:
-                answers = list(backend.answer([make(key) for key in batch.keys]))
-            if [answer.key for answer in answers] != list(batch.keys):
-                raise RuntimeError("the backend's answers do not match its requests")
-            kind, arm, trial = planning.metered_as(batch, trials)
-            tokens = sum(answer.prompt_tokens + answer.new_tokens for answer in answers)
-            usage = meter.usage(kind, arm=arm, trial=trial, tokens=tokens)
-            folder.append_usage(runs.batch_unit(batch.batch), [usage])
-            folder.append_answers(batch.batch, answers)
-            done += len(answers)
-            record("batch", stage=stage, done=done, total=total, seconds=round(meter.seconds, 6))
-            stop.check()
-        else:
-            done += len(batch.keys)
+        with Meter() as meter:
+            answers = list(session.backend.answer(requests(batch)))
+        yield batch, answers, meter
 
 
 # --- 5. training -------------------------------------------------------------------------------------------------
 
 
+def _turns(session: Session, trials: Trials) -> list[Sequence[Training]]:
+    """What is trained at a time: in this process the trials of the table one by one, because their time and memory
+    are told apart; a cluster sees to that itself."""
+    return [trials.trainings] if session.cluster else [*([training] for training in trials.compared), trials.swept]
+
+
 def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, TrialInfo]) -> None:
     """Train what has not been stored, together, and load every adapter. A cut training starts again."""
-    folder, backend, record, stop = session
+    folder, record = session.folder, session.record
     wanted = {t.trial.trial: [t.trial.trial, *(number for _, number in t.keep)] for t in trainings}
     waiting = {t.trial.trial: t for t in trainings if not all(map(folder.adapter, wanted[t.trial.trial]))}
     progress = {number: Progress() for number in waiting}
+    health = Health()
     for number in waiting:
         record("trial", **infos[number].model_dump(mode="json"))
     reset_peak_memory()
-    for step in backend.train(_lessons(session, waiting.values()), lambda trial: progress[trial].broken):
+    for step in (session.cluster or session.backend).train(_lessons(session, waiting.values()), health):
+        health.take(step)
         record("step", **step.model_dump(mode="json"))
-        info, done = infos[step.trial], progress[step.trial]
+        info, done, broken = infos[step.trial], progress[step.trial], health(step.trial)
         _take_in(step, done, info, record)
-        if done.broken and info in folder.info().trials:
+        if broken:
+            record("note", key="audit.note.trial-broken", values={"trial": info.trial, "rate": info.rate})
+        if broken and info in folder.info().trials:
             raise _diverged(folder, info, step.step)
         for steps, number in (*waiting[step.trial].keep, (step.steps, step.trial)):
-            due = steps == step.step or (done.broken and steps > step.step)  # what broke down stays as it is
+            due = steps == step.step or (broken and steps > step.step)  # what broke down stays as it is
             if due and not folder.adapter(number):  # a state on the way may be there from before a kill
                 _store(session, infos[number], step.trial, done)
-        stop.check()
+        session.stop.check()
     # Answers are given by what was stored, so that a resumed run cannot answer differently.
-    for numbers in wanted.values():
-        for number in numbers:
-            _load_adapter(folder, backend, number)
-    stop.check()
+    for number in (number for numbers in wanted.values() for number in numbers):
+        if session.cluster:
+            _adapter(folder, number)
+        else:
+            _load_adapter(folder, session.backend, number)
+    session.stop.check()
 
 
 def _lessons(session: Session, trainings: Iterable[Training]) -> list[TrialPlan]:
@@ -353,53 +383,54 @@ def _lessons(session: Session, trainings: Iterable[Training]) -> list[TrialPlan]
         return session.backend.count(sample.messages) <= session.backend.info.context
 
     return [
-        training.trial._replace(samples=lessons.answered(training.trial.samples, questions, said, fits))
+        training.trial._replace(
+            samples=lessons.answered(training.trial.samples, questions, said, fits),
+            keep=tuple(steps for steps, _ in training.keep),
+        )
         for training in trainings
     ]
 
 
 @dataclass
 class Progress:
-    """How far a training has come."""
+    """What a training has taken so far."""
 
     positions: int = 0
     seconds: float = 0.0
-    not_finite: int = 0
+    peak_memory: int | None = None  # of another process
     at_once: int | None = None
-
-    @property
-    def broken(self) -> bool:
-        """Whether its loss has not been a number for too many steps: it does not recover."""
-        return self.not_finite >= NOT_FINITE_STEPS
 
 
 def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> None:
     done.positions += step.positions
     done.seconds += step.seconds
-    done.not_finite = done.not_finite + 1 if step.loss is None else 0
+    done.peak_memory = step.peak_memory
     if step.at_once not in (None, done.at_once):
         done.at_once = step.at_once
         record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": step.at_once})
-    if done.broken:
-        record("note", key="audit.note.trial-broken", values={"trial": info.trial, "rate": info.rate})
 
 
 def _store(session: Session, info: TrialInfo, trained_as: int, done: Progress) -> None:
     """Publish the adapter as it is now, as this trial's, with what it has taken so far."""
-    folder, backend, record, _ = session
+    folder, trainer = session.folder, session.cluster or session.backend
     usage = Usage(
         kind="preparation", arm="lora", trial=info.trial, seconds=done.seconds, tokens=done.positions,
-        peak_memory=peak_memory(),
+        peak_memory=done.peak_memory or peak_memory(),
     )  # fmt: skip
     folder.append_usage(runs.trial_unit(info.trial), [usage])
-    record.sync()
+    session.record.sync()
     with folder.staged() as stage:
         adapter = stage / "adapters" / f"{info.trial}-{info.name}"
         adapter.mkdir(parents=True)
-        backend.save_adapter(trained_as, adapter)
+        trainer.save_adapter(trained_as, adapter)
 
 
 def _load_adapter(folder: RunFolder, backend: Backend, trial: int) -> None:
+    backend.load_adapter(trial, _adapter(folder, trial))
+
+
+def _adapter(folder: RunFolder, trial: int) -> Path:
+    """Where a trial's adapter lies, as it was stored."""
     path = folder.adapter(trial)
     if path is None:
         raise StoppedError(
@@ -407,7 +438,7 @@ def _load_adapter(folder: RunFolder, backend: Backend, trial: int) -> None:
             where=str(folder.path / "adapters"),
             fix=storage.go_on(folder.path),
         )
-    backend.load_adapter(trial, path)
+    return path
 
 
 def _diverged(folder: RunFolder, info: TrialInfo, step: int) -> StoppedError:

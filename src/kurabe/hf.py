@@ -127,8 +127,9 @@ class HFBackend:
     def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
         """Train adapters for these trials, up to `together` of them in one batch; they stay loaded."""
         jobs = []
-        for trial, plan, samples, seed in trials:
-            rows = [self.chat.sample(sample.messages, plan.recipe.loss_on) for sample in samples]
+        for trial in trials:
+            samples = trial.samples
+            rows = [self.chat.sample(sample.messages, trial.plan.recipe.loss_on) for sample in samples]
             for sample, row in zip(samples, rows, strict=True):
                 if len(row.ids) > self.info.context:
                     raise DataError(
@@ -137,7 +138,7 @@ class HFBackend:
                         fix="Shorten its answer, or use a model with a longer context.",
                     )  # fmt: skip
             teaching = self._teach(samples, rows)
-            jobs.append(Job(trial, plan, tuple(rows), seed, teaching))
+            jobs.append(Job(trial.trial, trial.plan, tuple(rows), trial.seed, teaching))
         yield from train(self.engine, jobs, self.chat.pad_id, self.together, stopped)
 
     def _teach(self, samples: Sequence[Sample], rows: list[Rendered]) -> Work | None:

@@ -192,6 +192,7 @@ class Step(Record):
     supervised: int  # positions with a label
     seconds: float
     at_once: int | None = None  # rows of one pass, where memory ended with more of them
+    peak_memory: int | None = None  # bytes, of the process that trained it, where that is another one
 
 
 class Usage(Record):

@@ -217,6 +217,17 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by their names, to be sent somewhere else."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """What `read_files` read, into an existing folder."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
 def free_space(folder: Path) -> int:
     """Bytes that can still be written on the folder's file system."""
     return shutil.disk_usage(folder).free

@@ -47,7 +47,9 @@ def plan_trials(material: arms.Material, settings: RunSettings, backend: Backend
     """One trial per recipe, then those that the settings' axes ask for, numbered through."""
     found = [_recipe(name, settings, backend) for name in trained_recipes(settings)]
     compared = [
-        _trial(number, sweeps.Spec(recipe, len(material.examples), settings.seed), material, backend, settings.seed)
+        _trial(
+            number, sweeps.Spec(recipe, len(material.examples), settings.seed), material, backend, settings.seed
+        )._replace(alone=True)
         for number, recipe in enumerate(found, start=1)
     ]
     trials = Trials((*map(Training, compared), *_control(compared, material, settings, backend)))
@@ -71,7 +73,8 @@ def _control(
         shuffled = material._replace(examples=arms.shuffle(material.examples, settings.seed))
         recipe = compared[0].plan.recipe.model_copy(update={"teacher": False})
         spec = sweeps.Spec(recipe, len(material.examples), settings.seed)
-        yield Training(_trial(len(compared) + 1, spec, shuffled, backend, settings.seed), shuffled=True)
+        trial = _trial(len(compared) + 1, spec, shuffled, backend, settings.seed)
+        yield Training(trial._replace(alone=True), shuffled=True)
 
 
 def describe(
