@@ -84,11 +84,15 @@ class Task(NamedTuple):
 class Cluster:
     """The workers of a pool as trainers of trials and givers of answers, for one run with one model."""
 
-    def __init__(self, pool: Pool, settings: RunSettings, info: ModelInfo) -> None:
+    def __init__(
+        self, pool: Pool, settings: RunSettings, info: ModelInfo, lost: Callable[[str], None] | None = None
+    ) -> None:
+        """`lost` is told when a worker died, and why."""
         threads = settings.threads or 1  # tasks side by side gain more than threads within one
         folder = Path(settings.model).expanduser()
         model = str(folder.resolve()) if folder.is_dir() else settings.model
         here = settings.model_copy(update={"threads": threads, "model": model})
+        self._lost = lost
         self._pool, self._place = pool, Place(here, info.sha256, __version__)
         self._adapters: dict[int, Files] = {}  # of the trials whose step is just being told
         self.slots = pool.reserve(threads, math.ceil(MEMORY * 4 * info.parameters), settings.device in ("auto", "cuda"))
@@ -152,6 +156,8 @@ class Cluster:
                         deaths[number] += 1
                         if deaths[number] > DEATHS:
                             raise _given_up(outcome)
+                        if self._lost:
+                            self._lost(outcome.why)
                         running[self._start(task)] = number, task
                     else:
                         yield task, outcome

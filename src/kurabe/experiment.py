@@ -92,16 +92,19 @@ def curve(
     return run(data, parse(wanted, "curve"), emit=emit, backend=backend)
 
 
-def resume(folder: str | Path, *, emit: Emit | None = None, backend: Backend | None = None) -> Results:
-    """Finish a run that was stopped; a finished one gives its results, in the words and by the rule of this version."""
+def resume(
+    folder: str | Path, *, emit: Emit | None = None, backend: Backend | None = None, ray: str | None = None
+) -> Results:
+    """Finish a run that was stopped; a finished one gives its results, in the words and by the rule of this version.
+    `ray` is where to go on, instead of where the settings say; "none" is in this process."""
     with RunWriter.resume(folder) as writer:
-        return load_run(writer.path) if writer.finished else _finish(writer, emit, backend)
+        return load_run(writer.path) if writer.finished else _finish(writer, emit, backend, ray)
 
 
-def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Results:
+def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None, ray: str | None = None) -> Results:
     """From a stored request to stored results. What is stored already is not done again."""
     record = Recorder(folder, emit)
-    with raypool.joined(folder.request().settings.get("ray")) as pool, Stop(folder.path) as stop:
+    with raypool.joined(ray or folder.request().settings.get("ray")) as pool, Stop(folder.path) as stop:
         _mend(folder, record)
         with record.stage("load"):
             session = _session(folder, _load(folder, backend), record, stop, pool)
@@ -132,7 +135,9 @@ def plan_run(
     with Meter() as loading:
         backend = backend or backends.load(settings)
     material = intake.material(request, examples)
-    pace = forecast.Pace(material, backend, settings.minutes)
+    with raypool.joined(settings.ray) as pool:
+        slots = Cluster(pool, settings, backend.info).slots if pool else 1
+    pace = forecast.Pace(material, backend, settings.minutes, slots)
     fitted = budget.fit(material, settings, pace, loading.seconds)
     notes = (*request.notes, *fitted.work.notes, *fitted.notes)
     loading_seconds = fitted.planned.get("load") or loading.seconds
@@ -189,8 +194,15 @@ def _load(folder: RunWriter, backend: Backend | None) -> Backend:
 
 
 def _session(folder: RunWriter, backend: Backend, record: Recorder, stop: Stop, pool: Pool | None) -> Session:
-    settings = RunSettings.model_validate(folder.request().settings)
-    return Session(folder, backend, record, stop, Cluster(pool, settings, backend.info) if pool else None)
+    if pool is None:
+        return Session(folder, backend, record, stop, None)
+
+    def lost(why: str) -> None:
+        record("note", key="audit.note.worker-lost", values={"why": why})
+
+    cluster = Cluster(pool, RunSettings.model_validate(folder.request().settings), backend.info, lost)
+    record("note", key="audit.note.cluster", values={"slots": cluster.slots})
+    return Session(folder, backend, record, stop, cluster)
 
 
 def _check_same_model(folder: RunFolder, backend: Backend) -> None:
@@ -215,7 +227,8 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
     if not folder.planned:
         if asked.minutes:
             record("note", key="audit.note.minutes-measuring", values={"minutes": asked.minutes})
-        pace = forecast.Pace(material, backend, asked.minutes)
+        slots = session.cluster.slots if session.cluster else 1
+        pace = forecast.Pace(material, backend, asked.minutes, slots)
         fitted = budget.fit(material, asked, pace, record.elapsed)
         refuse_the_impossible(fitted.work, request.data)
         folder.publish(

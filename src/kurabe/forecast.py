@@ -40,10 +40,11 @@ class Training(NamedTuple):
 
 class Pace:
     """How fast this computer trains and answers. Each kind of work is measured once, when its price is first asked for;
-    the adapters that were tried are forgotten."""
+    the adapters that were tried are forgotten. `slots` are the tasks of a cluster that run at a time, each as fast as
+    this computer."""
 
-    def __init__(self, material: arms.Material, backend: Backend, minutes: int | None = None) -> None:
-        self.material, self.backend, self.peak_memory = material, backend, 0
+    def __init__(self, material: arms.Material, backend: Backend, minutes: int | None = None, slots: int = 1) -> None:
+        self.material, self.backend, self.slots, self.peak_memory = material, backend, slots, 0
         self._patience = min(PATIENCE, PATIENCE_SHARE * 60 * minutes) if minutes else PATIENCE
         self._trained: dict[Hashable, Training | None] = {}
         self._answered: dict[Hashable, float] = {}
@@ -51,7 +52,7 @@ class Pace:
     def training(self, work: planning.Work) -> float | None:
         """Seconds of all trainings, by their positions; None where one has too few steps to be measured."""
         positions = {info.trial: info.positions for info in (*work.trials, *work.swept)}
-        times = []
+        times, longest = [], 0.0
         for trials in trained_together(work.trainings):
             kind = (_shape(trials[0]), frozenset(t.plan.recipe.rank for t in trials), len(trials).bit_length())
             if kind not in self._trained:
@@ -59,7 +60,10 @@ class Pace:
             pace = self._trained[kind]
             total = sum(positions[trial.trial] for trial in trials)
             times.append(None if pace is None else pace.before + pace.per_position * total)
-        return sum_known(times)
+            if pace:  # a trial is never shared out
+                longest = max(longest, pace.per_position * max(positions[trial.trial] for trial in trials))
+        whole = sum_known(times)
+        return whole if whole is None or self.slots == 1 else max(whole / self.slots, longest)
 
     def answering(self, work: planning.Work) -> float:
         """Seconds of all answers, by the kind of their prompt."""
@@ -70,7 +74,8 @@ class Pace:
         for kind, keys in kinds.items():
             if kind not in self._answered:
                 self._answered[kind] = self._try_answers(kind[0], keys, work)
-        return sum(self._answered[kind] * len(keys) for kind, keys in kinds.items())
+        whole = sum(self._answered[kind] * len(keys) for kind, keys in kinds.items())
+        return whole / max(1, min(self.slots, len(work.batches)))
 
     def _try_steps(self, trials: Sequence[TrialPlan]) -> Training | None:
         """The first steps of each trial, in batches as the run would train them; fewer where they take long."""

@@ -88,8 +88,8 @@ def _run(work: Work, *arguments: Any) -> Iterator[Any]:
 @contextlib.contextmanager
 def joined(address: str | None) -> Iterator[RayPool | None]:
     """The pool at an address of Ray's: `local` starts workers on this machine, `auto` is the cluster that this machine
-    belongs to, else HOST:PORT. None where no address is given."""
-    if address is None:
+    belongs to, else HOST:PORT. None where no address is given, or "none"."""
+    if address in (None, "none"):
         yield None
         return
     if address.startswith("ray://"):

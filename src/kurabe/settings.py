@@ -67,10 +67,12 @@ class RunSettings(Record):
     samples: int = Field(
         0, ge=0, le=50, description="times a question of each example is answered at temperature 0.7; 0 leaves it out"
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as there are cores")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads; none: as many as there are cores, on a cluster one per task"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
     ray: str | None = Field(
-        None, description="train and answer on a Ray cluster: `local`, `auto` or HOST:PORT; none: in this process"
+        None, description="train and answer on a Ray cluster: `local`, `auto` or HOST:PORT; `none`: in this process"
     )
     runs: str = Field("runs", description="folder that holds the run folders")
     name: str | None = Field(None, description="name of the run folder; none: the file's name and the time")

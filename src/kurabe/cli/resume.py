@@ -16,6 +16,7 @@ def command(
     screen: "Screen",
     run: Annotated[str, typer.Argument(help="cli.which_run")],
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
+    ray: Annotated[str | None, typer.Option(help="settings.ray")] = None,
     gate: Annotated[bool, typer.Option("--gate", help="cli.run.gate")] = False,
     fail_under: Annotated[float | None, typer.Option(help="cli.run.fail_under", min=0, max=100)] = None,
 ) -> None:
@@ -24,5 +25,5 @@ def command(
     from kurabe.cli.measure import finish, follow
 
     folder = find_run(run, runs)
-    results = follow(screen, folder, lambda emit: experiment.resume(folder, emit=emit))
+    results = follow(screen, folder, lambda emit: experiment.resume(folder, emit=emit, ray=ray))
     finish(screen, results, folder, gate=gate, fail_under=fail_under)
