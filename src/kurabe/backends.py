@@ -42,11 +42,13 @@ def load(settings: RunSettings) -> Backend:
 
     import torch
 
+    from kurabe import shards
     from kurabe.hf import HFBackend
 
     torch.set_num_threads(settings.threads or (1 if settings.ray else cores()))  # on a cluster, tasks side by side
     name = "kurabe-tiny" if stand_in else weights.path.resolve().name
-    return HFBackend(weights, name, _device(settings.device), stand_in=stand_in)
+    load_weights = shards.load if shards.party else HFBackend
+    return load_weights(weights, name, _device(settings.device), stand_in=stand_in)
 
 
 @contextmanager

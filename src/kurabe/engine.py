@@ -119,6 +119,22 @@ class Engine:
         free = free_memory(self.device) // 2
         return free if most is None or self.device.type == "cuda" else min(most, free)
 
+    # Where several processes share the work of a step (`shards.py`); here there is one.
+
+    processes = 1
+
+    def spread(self, most: int, rows: int) -> int:
+        """Rows of one pass, of `most` that fit, so that every process has some."""
+        return most
+
+    def mine(self, passes: Sequence[T]) -> Iterator[tuple[T, bool]]:
+        """The passes that this process takes, and whether each counts."""
+        return ((item, True) for item in passes)
+
+    def add_up(self, gradients: Sequence[Tensor], counts: Sequence[float]) -> list[float]:
+        """Sum these gradients over all processes, in their place, and these numbers."""
+        return list(counts)
+
     @torch.inference_mode()
     def answer(self, rows: Sequence[Row]) -> None:
         """Fill in `new`, `ended`, `cached` and `seconds` of all rows, together as far as memory goes."""

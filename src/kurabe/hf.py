@@ -33,15 +33,16 @@ class HFBackend:
     """One loaded model with its stack of adapters."""
 
     capabilities = Capabilities(train=True, score=True, adapters=True)
+    parts = 1  # processes that hold a part of the weights each
 
     def __init__(self, weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> None:
         self.chat = chat.load(weights.path)
         _check_vocabulary(self.chat, weights)
-        _check_memory(weights, device)
-        model = _load(weights).to(device).eval()
+        _check_memory(weights, device, self.parts)
+        model = self._place(_load(weights).eval(), device)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
-        self.engine = Engine(model, self.stack, self.chat.end_ids)
+        self.engine = self._engine(model)
         self.together: int | None = None  # trials in one batch, at most; None: as many as are measured to be fastest
         config: Any = model.config
         self.info = ModelInfo(
@@ -50,6 +51,12 @@ class HFBackend:
             context=hub.context(weights.config), vocabulary=config.vocab_size, dtype="float32", device=device,
             threads=torch.get_num_threads(),
         )  # fmt: skip
+
+    def _place(self, model: Any, device: str) -> Any:
+        return model.to(device)
+
+    def _engine(self, model: Any) -> Engine:
+        return Engine(model, self.stack, self.chat.end_ids)
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages as they are rendered."""
@@ -187,11 +194,11 @@ def _check_vocabulary(tokens: chat.Chat, weights: hub.Weights) -> None:
         )  # fmt: skip
 
 
-def _check_memory(weights: hub.Weights, device: str) -> None:
+def _check_memory(weights: hub.Weights, device: str, parts: int = 1) -> None:
     """Loading a model that does not fit can end the process without a word; the files say before how large it is."""
     tensors = [entry for file in weights.files for entry in hub.check_safetensors(file).values()]
     needed = sum(4 * math.prod(entry["shape"]) for entry in tensors)  # float32
-    free = min(free_memory(torch.device(place)) for place in {"cpu", device})
+    free = min(free_memory(torch.device("cpu")), parts * free_memory(torch.device(device)))
     if needed > free:
         raise MissingError(
             "The memory is too small for this model.", where=str(weights.path),

@@ -214,7 +214,7 @@ def _gradients(engine: Engine, active: list[Trainee], rows: list[list[Rendered]]
     try:
         return _accumulate(engine, active, rows, pad_id)
     except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
+        if not out_of_memory(error) or engine.processes > 1:  # the others have gone on
             raise
         most = min(_rows_at_once(engine, rows, active[0].recipe), sum(map(len, rows)))
         if engine.rows_in_training is not None or most == 1:
@@ -235,9 +235,11 @@ def _accumulate(engine: Engine, active: list[Trainee], rows: list[list[Rendered]
     weights = [_weights(own, trainee.recipe) for own, trainee in zip(rows, active, strict=True)]
     for trainee in active:
         trainee.gradient_P.zero_()
-    for now, part in _passes(list(map(len, rows)), _rows_at_once(engine, rows, recipe)):
+    most = engine.spread(_rows_at_once(engine, rows, recipe), sum(map(len, rows)))
+    for (now, part), counts in engine.mine(list(_passes(list(map(len, rows)), most))):
+        counted = [[counts * weight for weight in weights[i][part]] for i in now]
         pack = pack_rows(
-            [active[i].job.trial for i in now], [rows[i][part] for i in now], [weights[i][part] for i in now],
+            [active[i].job.trial for i in now], [rows[i][part] for i in now], counted,
             engine.device, pad_id=pad_id, pad_to=recipe.pad_to,
             share=not recipe.dropout,  # with dropout, each row has its own masks from its first position on
         )  # fmt: skip
@@ -249,7 +251,10 @@ def _accumulate(engine: Engine, active: list[Trainee], rows: list[list[Rendered]
         engine.stack.route(pack.trials, stretches)
         for line, (i, loss) in enumerate(zip(now, _backward(engine, pack).tolist(), strict=True)):
             done[i].loss += loss
-            done[i].supervised += int((pack.place_M == line).sum())
+            done[i].supervised += counts * int((pack.place_M == line).sum())
+    totals = engine.add_up([t.gradient_P for t in active], [x for work in done for x in (work.loss, work.supervised)])
+    for work, loss, supervised in zip(done, totals[::2], totals[1::2], strict=True):
+        work.loss, work.supervised = loss, int(supervised)
     return done
 
 

@@ -10,6 +10,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -36,7 +37,13 @@ SHARED = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `kurabe` script: runs one command and exits with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    application(Texts(screen_language(arguments)))(args=arguments, prog_name="kurabe")
+    command = partial(application(Texts(screen_language(arguments))), args=arguments, prog_name="kurabe")
+    if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun
+        from kurabe.shards import in_step
+
+        in_step(command)
+    else:
+        command()
 
 
 def screen_language(arguments: Sequence[str]) -> str:
