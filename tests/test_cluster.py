@@ -16,9 +16,10 @@ from test_fake import trial
 
 from kurabe import cluster, experiment, forecast, raypool
 from kurabe.cluster import Cluster, Ended, Lost, groups
+from kurabe.endings import NOT_FINITE_STEPS, Endings
 from kurabe.errors import DataError, MissingError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend
-from kurabe.model import NOT_FINITE_STEPS, Backend, Health, TrialPlan
+from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder
 from kurabe.schema import Step
 from kurabe.settings import RunSettings
@@ -84,11 +85,11 @@ def by_trial(steps: Sequence[Step]) -> dict[int, list[Step]]:
 
 def trained(trainer: Cluster | FakeBackend, trials: Sequence[TrialPlan], folder: Path) -> tuple[Any, Any]:
     """The steps, and the adapters that were saved where the plans keep them and at the end."""
-    health, steps, adapters, keep = Health(), [], {}, {t.trial: t.keep for t in trials}
-    for step in trainer.train(trials, health):
-        health.take(step)
+    steps, adapters, keep = [], {}, {t.trial: t.keep for t in trials}
+    told = trainer.train(trials, Endings()) if isinstance(trainer, Cluster) else Endings().steps(trainer, trials)
+    for step in told:
         steps.append(step.model_copy(update={"peak_memory": None}))
-        if step.step in (*keep[step.trial], step.steps) or health(step.trial):
+        if step.ended or step.step in (*keep[step.trial], step.steps):
             place = folder / f"{step.trial}-{step.step}"
             place.mkdir(parents=True)
             trainer.save_adapter(step.trial, place)
@@ -115,13 +116,13 @@ def test_a_dead_worker_costs_what_is_not_finished_of_its_group_and_no_step_is_to
 def test_a_group_that_dies_again_and_again_ends_the_run_and_the_others(workers: object) -> None:
     pool = ScriptedPool(dies=lambda task, outcomes: task != 0 and outcomes == 1)
     with pytest.raises(StoppedError, match="lost 4 times"):
-        list(made(pool).train([trial(number, rows=40) for number in (1, 2)], Health()))
+        list(made(pool).train([trial(number, rows=40) for number in (1, 2)], Endings()))
     assert pool.cancelled == [0]
 
 
 def test_who_stops_reading_ends_all_tasks(workers: object) -> None:
     pool = ScriptedPool()
-    steps = made(pool).train([trial(number) for number in range(1, 9)], Health())
+    steps = made(pool).train([trial(number) for number in range(1, 9)], Endings())
     next(steps)
     steps.close()
     assert pool.cancelled == [0, 1, 2, 3]
@@ -150,16 +151,16 @@ def test_groups_hold_every_trial_once_and_what_is_told_apart_alone() -> None:
 def test_a_worker_with_other_weights_or_another_version_is_refused(workers: Any) -> None:
     place = made(ScriptedPool())._place
     with pytest.raises(MissingError, match="other weights"):
-        list(cluster.on_worker(cluster._answer, place._replace(sha256="0" * 64), [], {}))
+        list(cluster.on_worker(cluster._answer, place._replace(sha256="0" * 64), None, [], {}))
     with pytest.raises(MissingError, match="another kurabe"):
-        list(cluster.on_worker(cluster._answer, place._replace(version="0.0"), [], {}))
+        list(cluster.on_worker(cluster._answer, place._replace(version="0.0"), None, [], {}))
 
     def nothing(_: RunSettings) -> Backend:
         raise MissingError("No model is here.", where="/models/x", fix="Copy it.")
 
     workers(nothing)
     with pytest.raises(MissingError, match="cannot load the model") as told:
-        list(cluster.on_worker(cluster._answer, place, [], {}))
+        list(cluster.on_worker(cluster._answer, place, None, [], {}))
     assert "/models/x" in told.value.where and told.value.why == "No model is here."
 
 

@@ -6,7 +6,6 @@ whose worker died starts again, and nobody is told a step twice. `raypool.py` is
 
 from __future__ import annotations
 
-import copy
 import math
 import socket
 import tempfile
@@ -18,9 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from kurabe import __version__, backends, storage
+from kurabe.endings import Endings
 from kurabe.errors import MissingError, StoppedError, UserError
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
-from kurabe.model import Backend, Health, TrialPlan
+from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Answer, Batch, ModelInfo, Request, Step
 from kurabe.settings import RunSettings
 
@@ -31,6 +31,7 @@ MEMORY = 1.25  # of a worker's model: the weights, and what training takes besid
 
 Work: TypeAlias = Callable[..., Iterator[Any]]
 Files: TypeAlias = dict[str, bytes]  # an adapter's folder
+Ask: TypeAlias = Callable[[Backend, list[Request]], list[Answer]]
 
 
 class Ended(NamedTuple):
@@ -97,16 +98,14 @@ class Cluster:
         self._adapters: dict[int, Files] = {}  # of the trials whose step is just being told
         self.slots = pool.reserve(threads, math.ceil(MEMORY * 4 * info.parameters), settings.device in ("auto", "cuda"))
 
-    def train(self, trials: Sequence[TrialPlan], health: Health) -> Iterator[Step]:
-        """Train adapters for these trials, a group of them per task. After a step that the trial's plan keeps, and
-        after its last one, the adapter can be saved until the next step is asked for.
-
-        `health` travels as it is now, and is shown the steps where they are taken.
+    def train(self, trials: Sequence[TrialPlan], endings: Endings) -> Iterator[Step]:
+        """Train adapters for these trials, a group of them per task, by a rule that has seen no step yet. After a step
+        that the trial's plan keeps, and after its last one, the adapter can be saved until the next step is asked for.
         """
-        fresh, told, ended = copy.deepcopy(health), Counter[int](), set[int]()
+        told, ended = Counter[int](), set[int]()
 
         def task(group: list[TrialPlan]) -> Task:
-            return Task(_train, lambda: ([t for t in group if t.trial not in ended], fresh))
+            return Task(_train, lambda: ([t for t in group if t.trial not in ended], endings))
 
         for _, (step, files) in self._outcomes(map(task, groups(trials, self.slots))):
             if step.step <= told[step.trial]:
@@ -115,7 +114,8 @@ class Cluster:
             if files is not None:
                 self._adapters[step.trial] = files
             yield step
-            if self._adapters.pop(step.trial, None) and (step.step == step.steps or health(step.trial)):
+            self._adapters.pop(step.trial, None)
+            if step.ended or step.step == step.steps:
                 ended.add(step.trial)
 
     def save_adapter(self, trial: int, folder: Path) -> None:
@@ -123,14 +123,16 @@ class Cluster:
         storage.write_files(folder, self._adapters[trial])
 
     def answer(
-        self, batches: Sequence[Batch], requests: Callable[[Batch], list[Request]], adapter: Callable[[int], Path]
-    ) -> Iterator[tuple[Batch, list[Answer], Meter]]:
-        """The answers of each batch, as they are done, with what they took; `adapter` finds a trial's folder."""
+        self, batches: Sequence[Batch], requests: Callable[[Batch], list[Request]], ask: Ask,
+        adapter: Callable[[int], Path],
+    ) -> Iterator[tuple[Batch, list[Answer], Meter]]:  # fmt: skip
+        """The answers of each batch, as they are done, with what they took. `ask` goes to the workers; `adapter` finds
+        a trial's folder."""
 
         def task(batch: Batch) -> Task:
-            def arguments() -> tuple[list[Request], dict[int, Files]]:
+            def arguments() -> tuple[Ask, list[Request], dict[int, Files]]:
                 trials = sorted({key.trial for key in batch.keys} - {0})
-                return requests(batch), {trial: storage.read_files(adapter(trial)) for trial in trials}
+                return ask, requests(batch), {trial: storage.read_files(adapter(trial)) for trial in trials}
 
             return Task(_answer, arguments, batch)
 
@@ -231,13 +233,12 @@ def _backend(place: Place) -> Backend:
     return backend
 
 
-def _train(backend: Backend, trials: Sequence[TrialPlan], health: Health) -> Iterator[tuple[Step, Files | None]]:
+def _train(backend: Backend, trials: Sequence[TrialPlan], endings: Endings) -> Iterator[tuple[Step, Files | None]]:
     """The steps of these trials, with the adapter where it is to be kept."""
     reset_peak_memory()
     kept = {trial.trial: trial.keep for trial in trials}
-    for step in backend.train(trials, health):
-        health.take(step)
-        due = step.step in kept[step.trial] or step.step == step.steps or health(step.trial)
+    for step in endings.steps(backend, trials):
+        due = step.ended or step.step in (*kept[step.trial], step.steps)
         told = step.model_copy(update={"peak_memory": peak_memory()}) if due else step
         yield told, _files(backend, step.trial) if due else None
     backend.forget([trial.trial for trial in trials])
@@ -250,7 +251,7 @@ def _files(backend: Backend, trial: int) -> Files:
 
 
 def _answer(
-    backend: Backend, requests: list[Request], adapters: Mapping[int, Files]
+    backend: Backend, ask: Ask, requests: list[Request], adapters: Mapping[int, Files]
 ) -> Iterator[tuple[list[Answer], Meter]]:
     """The answers of one batch, metered without what its adapters took to come here."""
     for trial, files in adapters.items():
@@ -258,6 +259,6 @@ def _answer(
             storage.write_files(Path(folder), files)
             backend.load_adapter(trial, Path(folder))
     with Meter() as meter:
-        answers = list(backend.answer(requests))
+        answers = ask(backend, requests)
     backend.forget(list(adapters))
     yield answers, meter

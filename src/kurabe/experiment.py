@@ -16,10 +16,11 @@ from kurabe import backends, budget, forecast, intake, lessons, planning, proven
 from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.cluster import Cluster, Pool
+from kurabe.endings import NOT_FINITE_STEPS, Endings
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
-from kurabe.model import NOT_FINITE_STEPS, Backend, Health, TrialPlan
+from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
 from kurabe.schema import (
     Answer,
@@ -337,12 +338,16 @@ def _answered(
         return [make(key) for key in batch.keys]
 
     if session.cluster:
-        yield from session.cluster.answer(batches, requests, partial(_adapter, session.folder))
+        yield from session.cluster.answer(batches, requests, _ask, partial(_adapter, session.folder))
         return
     for batch in batches:
         with Meter() as meter:
-            answers = list(session.backend.answer(requests(batch)))
+            answers = _ask(session.backend, requests(batch))
         yield batch, answers, meter
+
+
+def _ask(backend: Backend, requests: list[Request]) -> list[Answer]:
+    return list(backend.answer(requests))
 
 
 # --- 5. training -------------------------------------------------------------------------------------------------
@@ -360,21 +365,19 @@ def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, 
     wanted = {t.trial.trial: [t.trial.trial, *(number for _, number in t.keep)] for t in trainings}
     waiting = {t.trial.trial: t for t in trainings if not all(map(folder.adapter, wanted[t.trial.trial]))}
     progress = {number: Progress() for number in waiting}
-    health = Health()
+    endings, plans = Endings(), _lessons(session, waiting.values())
     for number in waiting:
         record("trial", **infos[number].model_dump(mode="json"))
     reset_peak_memory()
-    for step in (session.cluster or session.backend).train(_lessons(session, waiting.values()), health):
-        health.take(step)
+    trained = session.cluster.train(plans, endings) if session.cluster else endings.steps(session.backend, plans)
+    for step in trained:
         record("step", **step.model_dump(mode="json"))
-        info, done, broken = infos[step.trial], progress[step.trial], health(step.trial)
+        info, done = infos[step.trial], progress[step.trial]
         _take_in(step, done, info, record)
-        if broken:
-            record("note", key="audit.note.trial-broken", values={"trial": info.trial, "rate": info.rate})
-        if broken and info in folder.info().trials:
+        if step.ended == "broken" and info in folder.info().trials:
             raise _diverged(folder, info, step.step)
         for steps, number in (*waiting[step.trial].keep, (step.steps, step.trial)):
-            due = steps == step.step or (broken and steps > step.step)  # what broke down stays as it is
+            due = steps == step.step or (step.ended and steps > step.step)  # what was ended stays as it is
             if due and not folder.adapter(number):  # a state on the way may be there from before a kill
                 _store(session, infos[number], step.trial, done)
         session.stop.check()
@@ -421,6 +424,8 @@ def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> N
     if step.at_once not in (None, done.at_once):
         done.at_once = step.at_once
         record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": step.at_once})
+    if step.ended == "broken":
+        record("note", key="audit.note.trial-broken", values={"trial": info.trial, "rate": info.rate})
 
 
 def _store(session: Session, info: TrialInfo, trained_as: int, done: Progress) -> None:

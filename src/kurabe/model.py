@@ -5,7 +5,6 @@ Knows no torch. Capabilities are declared, not probed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -35,21 +34,6 @@ class TrialPlan(NamedTuple):
 
 # Asked before each optimizer step of each trial, by its number: shall it end now?
 Stopped = Callable[[int], bool]
-NOT_FINITE_STEPS = 3  # in a row; after that a training does not recover
-
-
-class Health:
-    """Which trials have broken down, from their steps. It asks nobody else, so that it can be known elsewhere too."""
-
-    def __init__(self) -> None:
-        self._not_finite: Counter[int] = Counter()
-
-    def take(self, step: Step) -> None:
-        self._not_finite[step.trial] = self._not_finite[step.trial] + 1 if step.loss is None else 0
-
-    def __call__(self, trial: int) -> bool:
-        """Whether its loss has not been a number for too many steps."""
-        return self._not_finite[trial] >= NOT_FINITE_STEPS
 
 
 class Score(NamedTuple):

@@ -193,6 +193,7 @@ class Step(Record):
     seconds: float
     at_once: int | None = None  # rows of one pass, where memory ended with more of them
     peak_memory: int | None = None  # bytes, of the process that trained it, where that is another one
+    ended: Literal["broken"] | None = None  # why this is the trial's last step, though not its plan's
 
 
 class Usage(Record):

@@ -1,0 +1,34 @@
+"""When a training ends before its plan does, wherever it is trained: its loss has not been a number for too long.
+
+Knows no file and no order of steps. What it decides stands in the step, so that nobody has to decide it again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from kurabe.model import Backend, TrialPlan
+from kurabe.schema import Step
+
+NOT_FINITE_STEPS = 3  # in a row; after that a training does not recover
+
+
+class Endings:
+    """The rule for some trials. It can be sent to another process before it has seen a step."""
+
+    def __init__(self) -> None:
+        self._not_finite: Counter[int] = Counter()
+        self._ended: set[int] = set()
+
+    def steps(self, backend: Backend, trials: Sequence[TrialPlan]) -> Iterator[Step]:
+        """Train these trials; the last step of one that the rule ends says why."""
+        for step in backend.train(trials, self._ended.__contains__):
+            yield self._judged(step)
+
+    def _judged(self, step: Step) -> Step:
+        self._not_finite[step.trial] = self._not_finite[step.trial] + 1 if step.loss is None else 0
+        if self._not_finite[step.trial] < NOT_FINITE_STEPS:
+            return step
+        self._ended.add(step.trial)
+        return step.model_copy(update={"ended": "broken"})
