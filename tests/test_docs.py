@@ -40,6 +40,7 @@ TWINS = [
     (DOCS / "guide.md", DOCS / "guide.ja.md"),
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
+    (DOCS / "scale.md", DOCS / "scale.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
     (DOCS / "audit.md", DOCS / "audit.ja.md"),
 ]
