@@ -10,7 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import checks, consistency, cost, curves, lessons, scoring, stale, stats, storage, style, verdict
+from kurabe import (
+    checks,
+    consistency,
+    cost,
+    curves,
+    lessons,
+    likelihood,
+    scoring,
+    stale,
+    stats,
+    storage,
+    style,
+    verdict,
+)
 from kurabe.errors import StoppedError
 from kurabe.evidence import Evidence
 from kurabe.recipes import RECIPES
@@ -140,6 +153,7 @@ def analyse(folder: RunFolder) -> Results:
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
         consistency=tuple(_consistency(arms, answers, asked, settings.seed)),
+        likelihood=tuple(likelihood.results(_labels(arms), answers, asked, settings.seed)),
         teachers=teachers,
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
@@ -305,8 +319,11 @@ def _retention(
 def _consistency(
     arms: Sequence[Arm], answers: Sequence[Answer], asked: Mapping[str, Question], seed: int
 ) -> Iterable[ConsistencyResult]:
-    named = {arm.label: (arm.arm, arm.trial) for arm in arms}
-    return consistency.results(named, {arm.label: arm.held_out for arm in arms}, answers, asked, seed)
+    return consistency.results(_labels(arms), {arm.label: arm.held_out for arm in arms}, answers, asked, seed)
+
+
+def _labels(arms: Sequence[Arm]) -> dict[str, tuple[str, int]]:
+    return {arm.label: (arm.arm, arm.trial) for arm in arms}
 
 
 def _teachers(

@@ -292,17 +292,19 @@ def _prepare(folder: RunWriter, info: RunInfo) -> Callable[[AnswerKey], Request]
 def _answer(session: Session, make: Callable[[AnswerKey], Request], stage: str) -> None:
     """Ask the batches of one stage that are not stored yet. A batch is stored as a whole or asked again."""
     folder, backend, record, stop = session
-    trials = folder.info().trials
+    info = folder.info()
+    questions = {question.id: question for question in folder.questions()}
     stored = {answer.key for answer in folder.answers()}
     batches = [batch for batch in folder.plan() if batch.stage == stage]
     total, done = sum(len(batch.keys) for batch in batches), 0
     for batch in batches:
         if not stored.issuperset(batch.keys):
             with Meter() as meter:
-                answers = list(backend.answer([make(key) for key in batch.keys]))
+                requests = [make(key) for key in batch.keys]
+                answers = planning.carry_out(backend, requests, questions, info.settings.get("alternatives", 0))
             if [answer.key for answer in answers] != list(batch.keys):
                 raise RuntimeError("the backend's answers do not match its requests")
-            kind, arm, trial = planning.metered_as(batch, trials)
+            kind, arm, trial = planning.metered_as(batch, info.trials)
             tokens = sum(answer.prompt_tokens + answer.new_tokens for answer in answers)
             usage = meter.usage(kind, arm=arm, trial=trial, tokens=tokens)
             folder.append_usage(runs.batch_unit(batch.batch), [usage])

@@ -67,6 +67,9 @@ class RunSettings(Record):
     samples: int = Field(
         0, ge=0, le=50, description="times a question of each example is answered at temperature 0.7; 0 leaves it out"
     )
+    alternatives: int = Field(
+        0, ge=0, le=9, description="changed answers that each expected one is held against, by likelihood; 0: none"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as there are cores")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
     runs: str = Field("runs", description="folder that holds the run folders")
