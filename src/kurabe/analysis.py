@@ -69,6 +69,7 @@ COMPARED = (
 )
 CONTROLS = ("ceiling", "shuffled")  # what nobody could ship: one is told which row is asked for, one learned nonsense
 RETENTION: tuple[Probe, ...] = ("general", "reading")
+ENDED = ("audit.note.trial-broken", "audit.note.trial-learned")
 
 
 class Asked(NamedTuple):
@@ -171,7 +172,7 @@ def analyse(folder: RunFolder) -> Results:
         language=info.language,
         seconds=_stage_seconds(folder),
         planned=info.planned,
-        notes=(*info.notes, *_broken(folder), *_notes(arms)),
+        notes=(*info.notes, *_ended(folder), *_notes(arms)),
     )
 
 
@@ -433,10 +434,11 @@ def _stage_seconds(folder: RunFolder) -> dict[str, float]:
     return dict(seconds)
 
 
-def _broken(folder: RunFolder) -> Iterable[Reason]:
-    """Trials of a curve that broke down in training, each told once: the reader of a curve has to know these points."""
+def _ended(folder: RunFolder) -> Iterable[Reason]:
+    """Trials that took fewer steps than planned, each told once: those of a curve that broke down, whose points the
+    reader has to know, and those that had learned what they are checked by."""
     told = [Reason.model_validate(event.values) for event in folder.events() if event.kind == "note"]
-    return {note.values["trial"]: note for note in told if note.key == "audit.note.trial-broken"}.values()
+    return {note.values["trial"]: note for note in told if note.key in ENDED}.values()
 
 
 # --- side by side, and what has to be said beside the numbers --------------------------------------------------

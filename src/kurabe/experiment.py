@@ -6,6 +6,7 @@ a new one and leaves out what is stored already.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
+from kurabe.learned import LearnedPoint
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
 from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
@@ -110,9 +112,10 @@ def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Re
             make = _prepare(folder, info)
             _answer(session, make, "base")
         with record.stage("train"):
+            learned = LearnedPoint(session.backend, make, {question.id: question for question in folder.questions()})
             for training in trials.compared:  # one by one: their time and memory are told apart
-                _train(session, [training], infos)
-            _train(session, trials.swept, infos)
+                _train(session, [training], infos, learned)
+            _train(session, trials.swept, infos, learned)
         with record.stage("answer"):
             _answer(session, make, "answer")
         with record.stage("analyse"):
@@ -319,7 +322,9 @@ def _answer(session: Session, make: Callable[[AnswerKey], Request], stage: str) 
 # --- 5. training -------------------------------------------------------------------------------------------------
 
 
-def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, TrialInfo]) -> None:
+def _train(
+    session: Session, trainings: Sequence[Training], infos: Mapping[int, TrialInfo], learned: LearnedPoint
+) -> None:
     """Train what has not been stored, together, and load every adapter. A cut training starts again."""
     folder, backend, record, stop = session
     wanted = {t.trial.trial: [t.trial.trial, *(number for _, number in t.keep)] for t in trainings}
@@ -327,15 +332,18 @@ def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, 
     progress = {number: Progress() for number in waiting}
     for number in waiting:
         record("trial", **infos[number].model_dump(mode="json"))
+    # What has states on its way that are points of a curve goes on until the last of them.
+    learned.watch(training.trial for training in waiting.values() if not training.keep)
     reset_peak_memory()
-    for step in backend.train(_lessons(session, waiting.values()), lambda trial: progress[trial].broken):
+    for step in backend.train(_lessons(session, waiting.values()), lambda trial: progress[trial].ended):
         record("step", **step.model_dump(mode="json"))
         info, done = infos[step.trial], progress[step.trial]
         _take_in(step, done, info, record)
+        _look(step, done, learned, record)
         if done.broken and info in folder.info().trials:
             raise _diverged(folder, info, step.step)
         for steps, number in (*waiting[step.trial].keep, (step.steps, step.trial)):
-            due = steps == step.step or (done.broken and steps > step.step)  # what broke down stays as it is
+            due = steps == step.step or (done.ended and steps > step.step)  # what was ended stays as it is
             if due and not folder.adapter(number):  # a state on the way may be there from before a kill
                 _store(session, infos[number], step.trial, done)
         stop.check()
@@ -367,12 +375,18 @@ class Progress:
     positions: int = 0
     seconds: float = 0.0
     not_finite: int = 0
+    learned: bool = False
     at_once: int | None = None
 
     @property
     def broken(self) -> bool:
         """Whether its loss has not been a number for too many steps: it does not recover."""
         return self.not_finite >= NOT_FINITE_STEPS
+
+    @property
+    def ended(self) -> bool:
+        """Whether it shall take no further step."""
+        return self.broken or self.learned
 
 
 def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> None:
@@ -384,6 +398,16 @@ def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> N
         record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": step.at_once})
     if done.broken:
         record("note", key="audit.note.trial-broken", values={"trial": info.trial, "rate": info.rate})
+
+
+def _look(step: Step, done: Progress, learned: LearnedPoint, record: Recorder) -> None:
+    """Ask the trial its check wordings where that is due. The time counts as training's."""
+    began = time.monotonic()
+    done.learned = learned.reached(step)
+    done.seconds += time.monotonic() - began
+    if done.learned and step.step < step.steps:
+        values = {"trial": step.trial, "step": step.step, "steps": step.steps}
+        record("note", key="audit.note.trial-learned", values=values)
 
 
 def _store(session: Session, info: TrialInfo, trained_as: int, done: Progress) -> None:

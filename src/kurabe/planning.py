@@ -57,9 +57,10 @@ class Work(NamedTuple):
 def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) -> Work:
     """The questions, trials and batches of a run, and what the audit says about them."""
     trainings = plan_trials(material, settings, backend)
-    own, other = list(asked(material.examples)), retention(settings, material.language) if trainings.compared else ()
+    own, checked = list(asked(material.examples)), list(check_questions(material.examples, settings))
+    other = retention(settings, material.language) if trainings.compared else ()
     taught = lessons.asked((t.trial.plan.recipe for t in trainings.trainings), material, settings.seed)
-    questions = [*own, *other, *stale_questions(material, settings), *taught]
+    questions = [*own, *checked, *other, *stale_questions(material, settings), *taught]
     # Twice the longest expected answer of the user's own; a retention question's must fit as it is.
     limit = settings.max_new_tokens or max(2 * longest_answer(own, backend), longest_answer(other, backend))
     kept, notes = fitting_arms(settings.arms, material, questions, backend, limit)
@@ -102,6 +103,13 @@ def asked(examples: Iterable[Example]) -> Iterator[Question]:
             yield _question(example, f"h{n}", "held_out", text)
         for text in example.texts("trained")[:1]:
             yield _question(example, "t1", "trained", text)
+
+
+def check_questions(examples: Iterable[Example], settings: RunSettings) -> Iterator[Question]:
+    """The check wordings of examples that hold a value, where trainings may end by them."""
+    for example in examples if settings.stop == "learned" else ():
+        for n, text in enumerate(example.texts("check") if example.facts else (), start=1):
+            yield _question(example, f"c{n}", "check", text)
 
 
 def _question(example: Example, suffix: str, probe: Probe, text: str) -> Question:

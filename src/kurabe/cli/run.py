@@ -40,6 +40,7 @@ def command(
     retention: Annotated[int | None, typer.Option(hidden=True, help="settings.retention")] = None,
     samples: Annotated[int | None, typer.Option(hidden=True, help="settings.samples")] = None,
     alternatives: Annotated[int | None, typer.Option(hidden=True, help="settings.alternatives")] = None,
+    stop: Annotated[str | None, typer.Option(hidden=True, help="settings.stop")] = None,
     threads: Annotated[int | None, typer.Option(hidden=True, help="settings.threads")] = None,
     device: Annotated[str | None, typer.Option(hidden=True, help="settings.device")] = None,
     questions_per_day: Annotated[int | None, typer.Option(hidden=True, help="settings.questions_per_day")] = None,
@@ -52,7 +53,7 @@ def command(
         "documents": documents, "nearest": nearest,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
         "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
-        "samples": samples, "alternatives": alternatives,
+        "samples": samples, "alternatives": alternatives, "stop": stop,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     done = carry_out(screen, file, load_settings(settings, flags=flags), dry_run)
