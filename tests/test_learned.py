@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from killed_run import ROWS, settings
 
 from kurabe import experiment
@@ -61,11 +60,11 @@ def run(folder: Path, backend_of: Any, **changes: Any) -> tuple[Results, RunFold
     return experiment.run(data, asked, backend=backend), RunFolder.open(folder / "run"), backend
 
 
-def test_a_training_ends_where_everything_was_right_twice(tmp_path: Path) -> None:
+def test_a_training_ends_where_three_looks_were_as_good_as_the_best(tmp_path: Path) -> None:
     results, folder, backend = run(tmp_path, lambda data: Learning(data, 40))
     steps = folder.steps()
     every = steps[0].steps // LOOKS
-    first = -(-40 // every) * every  # the first look at which all are right
+    first = -(-40 // every) * every  # the first look at which they are right
     assert steps[-1].step == first + (IN_A_ROW - 1) * every < steps[-1].steps
     assert {trial for trial, _ in backend.looks} == {1} and {at % every for _, at in backend.looks} == {0}
     (note,) = [note for note in results.notes if note.key == "audit.note.trial-learned"]
@@ -74,14 +73,19 @@ def test_a_training_ends_where_everything_was_right_twice(tmp_path: Path) -> Non
     assert {arm.label: arm.recall.value for arm in results.arms} == {"base": 0, "lora": 1}
 
 
-@pytest.mark.parametrize(("misses", "changes"), [("row1", {}), ("", {"stop": "plan"})])
-def test_one_wording_that_stays_wrong_or_no_leave_to_end_is_a_whole_training(
-    tmp_path: Path, misses: str, changes: dict[str, str]
-) -> None:
-    results, folder, backend = run(tmp_path, lambda data: Learning(data, 1, misses), **changes)
-    assert folder.steps()[-1].step == folder.steps()[-1].steps
-    assert not [note for note in results.notes if note.key == "audit.note.trial-learned"]
-    assert bool(backend.looks) == (not changes)
+def test_one_wording_that_stays_wrong_does_not_hold_it_up(tmp_path: Path) -> None:
+    results, folder, _ = run(tmp_path, lambda data: Learning(data, 40, "row1"))
+    assert folder.steps()[-1].step < folder.steps()[-1].steps
+    assert results.arms[-1].recall.value == 7 / 8
+
+
+def test_nothing_learned_is_no_best_and_without_leave_nobody_looks(tmp_path: Path) -> None:
+    for name, from_step, changes in (("never", 10_000, {}), ("unasked", 1, {"stop": "plan"})):
+        (tmp_path / name).mkdir()
+        results, folder, backend = run(tmp_path / name, lambda data, n=from_step: Learning(data, n), **changes)
+        assert folder.steps()[-1].step == folder.steps()[-1].steps
+        assert not [note for note in results.notes if note.key == "audit.note.trial-learned"]
+        assert bool(backend.looks) == (not changes)
 
 
 def test_held_out_wordings_are_never_looked_at_on_the_way(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The learned point: a training may end once its check wordings are answered right.
+"""The learned point: a training may end once its check wordings are answered as well as they will be.
 
 Check wordings are two of the user's trained ones, kept out of training so that something may be chosen by them; the
 held-out ones are never looked at. Knows no file and no order of steps.
@@ -6,16 +6,15 @@ held-out ones are never looked at. Knows no file and no order of steps.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from kurabe.model import Backend, TrialPlan
 from kurabe.planning import LIVE
 from kurabe.schema import AnswerKey, Question, Request, Step
-from kurabe.scoring import is_right
+from kurabe.scoring import score
 
 LOOKS = 20  # in a whole training: what they cost stays small beside it
-IN_A_ROW = 2  # looks with everything right; one alone may be luck, at a rate that still moves the weights
+IN_A_ROW = 3  # looks as good as the best one: two may be luck, at a rate that still moves the weights
 
 
 class LearnedPoint:
@@ -26,7 +25,7 @@ class LearnedPoint:
     ) -> None:
         self._backend, self._make, self._questions = backend, make, questions
         self._asked: dict[int, list[Request]] = {}
-        self._right: Counter[int] = Counter()
+        self._seen: dict[int, list[int]] = {}  # values right, look by look
 
     def watch(self, trials: Iterable[TrialPlan]) -> None:
         """Ask these trials about the examples that they learn. One without check wordings trains to its end."""
@@ -39,14 +38,14 @@ class LearnedPoint:
             ]
 
     def reached(self, step: Step) -> bool:
-        """Whether the step's trial, as it is now, has answered all its check wordings right twice in a row."""
+        """Whether the step's trial has been at its best for three looks in a row. Nothing learned yet is no best."""
         requests = self._asked.get(step.trial)
         if not requests or step.step % max(1, step.steps // LOOKS):
             return False
-        answers = self._backend.answer(requests)
-        right = all(is_right(answer, self._questions[answer.key.question]) for answer in answers)
-        self._right[step.trial] = self._right[step.trial] + 1 if right else 0
-        return self._right[step.trial] >= IN_A_ROW
+        scores = [score(answer, self._questions[answer.key.question]) for answer in self._backend.answer(requests)]
+        seen = self._seen.setdefault(step.trial, [])
+        seen.append(sum(outcome.status == "right" for one in scores for outcome in one.outcomes))
+        return seen[-IN_A_ROW:] == [max(seen)] * IN_A_ROW and seen[-1] > 0
 
 
 def _key(model: str, trial: int, question: Question) -> AnswerKey:

@@ -64,7 +64,7 @@ class RunSettings(Record):
         None, ge=1, description="trained wordings used per example; none: the recipe's own number (fair: all)"
     )
     stop: Literal["plan", "learned"] = Field(
-        "plan", description="learned: end a training once its check wordings are answered right, twice in a row"
+        "plan", description="learned: end a training once its check wordings are answered no better any more"
     )
     retention: int = Field(60, ge=0, le=400, description="retention questions of each kind; 0 leaves them out")
     samples: int = Field(
