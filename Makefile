@@ -9,6 +9,8 @@ endif
 # Stamps: made again when the versions change.
 PACKAGE := $(VENV)/.package-installed
 DEV     := $(VENV)/.dev-installed
+# A file's tests share what they set up, so a file stays with one worker; each takes half a gigabyte.
+TOGETHER := -n auto --maxprocesses 4 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test test-all check tiny-model bench studies
@@ -17,17 +19,17 @@ demo: $(PACKAGE)
 	$(BIN)/kurabe demo
 
 test: $(DEV)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
 test-all: $(DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TOGETHER)
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
 tiny-model: $(DEV)
 	$(BIN)/python models/tiny/make.py

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from killed_run import CLOCKS, backend, settings, what_counts, write_data
 from test_fake import trial
+from test_learned import write_data as more_wordings
 
 from kurabe import cluster, experiment, forecast, raypool
 from kurabe.cluster import Cluster, Ended, Lost, groups
@@ -209,6 +210,23 @@ def test_a_run_on_dying_workers_is_the_run_of_one_process(
         event.values["key"] for event in RunFolder.open(tmp_path / "many" / "run").events() if event.kind == "note"
     ]
     assert notes.count("audit.note.cluster") == 1 and notes.count("audit.note.worker-lost") > 2
+
+
+def test_what_has_learned_ends_there_and_likelihoods_are_asked_on_a_cluster_too(
+    tmp_path: Path, workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = more_wordings(tmp_path)
+    workers(lambda _: backend(data))
+    on_cluster(ScriptedPool(), monkeypatch)
+    wanted: dict[str, Any] = {
+        "stop": "learned", "alternatives": 2, "recipes": ("fair",), "arms": ("base", "lora"), "retention": 0,
+        "exposures": 30,
+    }  # fmt: skip
+    experiment.run(data, settings(tmp_path / "one", **wanted), backend=backend(data))
+    experiment.run(data, settings(tmp_path / "many", ray="local", **wanted), backend=backend(data))
+    assert plain(tmp_path / "many" / "run") == plain(tmp_path / "one" / "run")
+    run = RunFolder.open(tmp_path / "many" / "run")
+    assert run.steps()[-1].ended == "learned" and any(answer.logprobs for answer in run.answers())
 
 
 def test_a_run_stopped_on_a_cluster_goes_on_in_one_process(

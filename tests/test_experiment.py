@@ -86,7 +86,7 @@ def test_one_value_of_each_example_is_changed_in_what_an_arm_is_shown(whole: tup
     changes = stale.changes(folder.examples())
     for key in (key for batch in folder.plan() for key in batch.keys if key.probe == "stale"):
         change, shown = changes[key.question.rsplit("/", 1)[0]], make(key).messages[0].content
-        assert change.new.text in shown and change.example.answer in shown
+        assert change.new.text in shown and change.answer in shown
     assert [(s.label, s.old.n) for s in results.stale] == [(arm, len(ROWS)) for arm, _ in STALE]
     for told in results.stale:  # the script answers from the rows as they were
         assert told.followed.value == 0 and (told.old.value or 0) + (told.other.value or 0) == 1
@@ -579,7 +579,9 @@ def formed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, RunFolder
     for row in rows:
         row["checks"] = {"unwanted": ["I don't have"], "max_length": 500}
     data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    results = experiment.run(data, settings(folder, arms="base,prompt,few-shot,lora", samples=3), backend=backend(data))
+    results = experiment.run(
+        data, settings(folder, arms="base,prompt,few-shot,lora", samples=3, alternatives=4), backend=backend(data)
+    )
     return results, RunFolder.open(folder / "run")
 
 
@@ -617,9 +619,20 @@ def test_a_sample_is_asked_at_a_temperature_with_a_seed_of_its_own(formed: tuple
     assert len(set(first)) == 3
 
 
+def test_every_arm_is_asked_how_likely_the_expected_answer_is(formed: tuple[Results, RunFolder]) -> None:
+    results, folder = formed
+    weighed = [answer for answer in folder.answers() if answer.key.probe == "weighed"]
+    assert {len(answer.logprobs or ()) for answer in weighed} == {5} and "weighed" in {u.arm for u in folder.usages()}
+    likeliest = {found.label: found.likeliest.value for found in results.likelihood}
+    recall = {arm.label: arm.recall.value for arm in results.arms}
+    assert likeliest == recall  # the scripted model holds likely what it says, and every answer has one value
+    assert all(found.chance == pytest.approx(0.2) for found in results.likelihood)
+
+
 def test_without_samples_nothing_is_drawn(whole: tuple[Results, RunFolder]) -> None:
     assert not any(answer.key.sample for answer in whole[1].answers())
     assert not any(found.by == "samples" for found in whole[0].consistency)
+    assert whole[0].likelihood == ()
     assert all(arm.style is None for arm in whole[0].arms)
 
 

@@ -304,6 +304,16 @@ def test_trials_in_one_call_share_batches_and_one_can_be_stopped(backend: HFBack
     assert [answer.text for answer in answers] == [answer_text(item) for item in ITEMS] * 2
 
 
+def test_answering_on_the_way_changes_no_step(backend: HFBackend) -> None:
+    undisturbed = [step.loss for step in backend.train([plan(20, steps=8, dropout=0.1), plan(21, steps=8)])]
+    losses, texts = [], set()
+    for step in backend.train([plan(20, steps=8, dropout=0.1), plan(21, steps=8)]):
+        losses.append(step.loss)
+        answers = backend.answer([request("tea", trial) for trial in (20, 21, 0)])
+        texts.add(tuple(answer.token_ids for answer in answers))
+    assert losses == undisturbed and len(texts) > 1, "it answers as the adapter is at that moment"
+
+
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     write_model(tmp_path, vocab_size=300)

@@ -39,10 +39,9 @@ def test_a_change_is_one_value_that_no_row_holds_and_leaves_the_others(path: Pat
     for example in examples:
         if example.id in changes:
             old, new, changed = changes[example.id]
-            before, after = find_facts(example.answer), find_facts(changed.answer)
+            before, after = find_facts(example.answer), find_facts(changed)
             assert [(b, a) for b, a in zip(before, after, strict=True) if b.value != a.value] == [(old, new)]
             assert old.kind == new.kind and not any(same(new, fact) for fact in known)
-            assert changed.model_copy(update={"answer": example.answer}) == example
     values = [(change.new.kind, change.new.value) for change in changes.values()]
     assert len(set(values)) == len(values), "two rows with one new value could not be told apart"
     assert stale.changes(examples) == changes

@@ -10,7 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import checks, consistency, cost, curves, lessons, scoring, stale, stats, storage, style, verdict
+from kurabe import (
+    checks,
+    consistency,
+    cost,
+    curves,
+    lessons,
+    likelihood,
+    scoring,
+    stale,
+    stats,
+    storage,
+    style,
+    verdict,
+)
 from kurabe.errors import StoppedError
 from kurabe.evidence import Evidence
 from kurabe.recipes import RECIPES
@@ -56,6 +69,7 @@ COMPARED = (
 )
 CONTROLS = ("ceiling", "shuffled")  # what nobody could ship: one is told which row is asked for, one learned nonsense
 RETENTION: tuple[Probe, ...] = ("general", "reading")
+ENDED = ("audit.note.trial-broken", "audit.note.trial-learned")
 
 
 class Asked(NamedTuple):
@@ -140,6 +154,7 @@ def analyse(folder: RunFolder) -> Results:
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
         consistency=tuple(_consistency(arms, answers, asked, settings.seed)),
+        likelihood=tuple(likelihood.results(_labels(arms), answers, asked, settings.seed)),
         teachers=teachers,
         costs=costs,
         curves=(*_loss_curves(folder, info), *swept.points),
@@ -157,7 +172,7 @@ def analyse(folder: RunFolder) -> Results:
         language=info.language,
         seconds=_stage_seconds(folder),
         planned=info.planned,
-        notes=(*info.notes, *_broken(folder), *_notes(arms)),
+        notes=(*info.notes, *_ended(folder), *_notes(arms)),
     )
 
 
@@ -305,8 +320,11 @@ def _retention(
 def _consistency(
     arms: Sequence[Arm], answers: Sequence[Answer], asked: Mapping[str, Question], seed: int
 ) -> Iterable[ConsistencyResult]:
-    named = {arm.label: (arm.arm, arm.trial) for arm in arms}
-    return consistency.results(named, {arm.label: arm.held_out for arm in arms}, answers, asked, seed)
+    return consistency.results(_labels(arms), {arm.label: arm.held_out for arm in arms}, answers, asked, seed)
+
+
+def _labels(arms: Sequence[Arm]) -> dict[str, tuple[str, int]]:
+    return {arm.label: (arm.arm, arm.trial) for arm in arms}
 
 
 def _teachers(
@@ -416,10 +434,11 @@ def _stage_seconds(folder: RunFolder) -> dict[str, float]:
     return dict(seconds)
 
 
-def _broken(folder: RunFolder) -> Iterable[Reason]:
-    """Trials of a curve that broke down in training, each told once: the reader of a curve has to know these points."""
+def _ended(folder: RunFolder) -> Iterable[Reason]:
+    """Trials that took fewer steps than planned, each told once: those of a curve that broke down, whose points the
+    reader has to know, and those that had learned what they are checked by."""
     told = [Reason.model_validate(event.values) for event in folder.events() if event.kind == "note"]
-    return {note.values["trial"]: note for note in told if note.key == "audit.note.trial-broken"}.values()
+    return {note.values["trial"]: note for note in told if note.key in ENDED}.values()
 
 
 # --- side by side, and what has to be said beside the numbers --------------------------------------------------

@@ -19,6 +19,7 @@ from kurabe.cluster import Cluster, Pool
 from kurabe.endings import NOT_FINITE_STEPS, Endings
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
+from kurabe.learned import LearnedPoint
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
 from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
@@ -117,7 +118,7 @@ def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None, ray: 
             _answer(session, make, "base")
         with record.stage("train"):
             for together in _turns(session, trials):
-                _train(session, together, infos)
+                _train(session, together, infos, make)
         with record.stage("answer"):
             _answer(session, make, "answer")
         with record.stage("analyse"):
@@ -337,17 +338,17 @@ def _answered(
     def requests(batch: Batch) -> list[Request]:
         return [make(key) for key in batch.keys]
 
+    folder = session.folder
+    questions = {question.id: question for question in folder.questions()}
+    alternatives = folder.info().settings.get("alternatives", 0)
+    ask = partial(planning.carry_out, questions=questions, alternatives=alternatives)
     if session.cluster:
-        yield from session.cluster.answer(batches, requests, _ask, partial(_adapter, session.folder))
+        yield from session.cluster.answer(batches, requests, ask, partial(_adapter, folder))
         return
     for batch in batches:
         with Meter() as meter:
-            answers = _ask(session.backend, requests(batch))
+            answers = ask(session.backend, requests(batch))
         yield batch, answers, meter
-
-
-def _ask(backend: Backend, requests: list[Request]) -> list[Answer]:
-    return list(backend.answer(requests))
 
 
 # --- 5. training -------------------------------------------------------------------------------------------------
@@ -359,15 +360,23 @@ def _turns(session: Session, trials: Trials) -> list[Sequence[Training]]:
     return [trials.trainings] if session.cluster else [*([training] for training in trials.compared), trials.swept]
 
 
-def _train(session: Session, trainings: Sequence[Training], infos: Mapping[int, TrialInfo]) -> None:
+def _train(
+    session: Session,
+    trainings: Sequence[Training],
+    infos: Mapping[int, TrialInfo],
+    make: Callable[[AnswerKey], Request],
+) -> None:
     """Train what has not been stored, together, and load every adapter. A cut training starts again."""
     folder, record = session.folder, session.record
     wanted = {t.trial.trial: [t.trial.trial, *(number for _, number in t.keep)] for t in trainings}
     waiting = {t.trial.trial: t for t in trainings if not all(map(folder.adapter, wanted[t.trial.trial]))}
     progress = {number: Progress() for number in waiting}
-    endings, plans = Endings(), _lessons(session, waiting.values())
+    plans, learned = _lessons(session, waiting.values()), LearnedPoint(folder.questions())
     for number in waiting:
         record("trial", **infos[number].model_dump(mode="json"))
+    # What has states on its way that are points of a curve goes on until the last of them.
+    learned.watch((t.trial for t in waiting.values() if not t.keep), session.backend.info.name, make)
+    endings = Endings(learned)
     reset_peak_memory()
     trained = session.cluster.train(plans, endings) if session.cluster else endings.steps(session.backend, plans)
     for step in trained:
@@ -426,6 +435,9 @@ def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> N
         record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": step.at_once})
     if step.ended == "broken":
         record("note", key="audit.note.trial-broken", values={"trial": info.trial, "rate": info.rate})
+    if step.ended == "learned":
+        values = {"trial": step.trial, "step": step.step, "steps": step.steps}
+        record("note", key="audit.note.trial-learned", values=values)
 
 
 def _store(session: Session, info: TrialInfo, trained_as: int, done: Progress) -> None:

@@ -102,13 +102,14 @@ class Pace:
         """Seconds per answer of different questions that the model answers without an adapter: those of a whole batch,
         where a few of them don't take long."""
         make = planning.request_maker(self.material, work.questions, work.max_new_tokens)
+        questions = {question.id: question for question in work.questions}
         different = {key.question: key.model_copy(update={"arm": arm, "trial": 0}) for key in keys}
         batch = _spread([make(key) for key in different.values()], planning.rows_per_batch(self.backend))
         per_answer = 0.0
         for tried in (_spread(batch, CALIBRATION_ANSWERS), batch):
             if per_answer * len(tried) <= self._patience:
                 with Meter() as meter:
-                    list(self.backend.answer(tried))
+                    planning.carry_out(self.backend, tried, questions, work.alternatives)
                 self.peak_memory = max(self.peak_memory, meter.peak_memory)
                 per_answer = meter.seconds / len(tried)
         return per_answer
@@ -170,10 +171,11 @@ def _shape(trial: TrialPlan) -> Hashable:
 
 
 def _kind(key: AnswerKey) -> tuple[str, str]:
-    """The arm that an answer takes as long as, and for retention what is asked: it brings prompts of its own."""
-    return (
-        ("base", key.probe) if key.probe in (*planning.RETENTION, "mix") else (ANSWERS_LIKE.get(key.arm, key.arm), "")
-    )
+    """The arm that an answer takes as long as; for retention what is asked, which brings prompts of its own; and
+    whether likelihoods are asked for instead."""
+    if key.probe in (*planning.RETENTION, "mix"):
+        return "base", key.probe
+    return ANSWERS_LIKE.get(key.arm, key.arm), "weighed" if key.probe == "weighed" else ""
 
 
 def _memory(backend: Backend, work: planning.Work, longest_prompt: int, measured: int) -> dict[str, int | None]:

@@ -6,15 +6,16 @@ a resumed run asks exactly what was planned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kurabe import arms, consistency, lessons, stale
+from kurabe import arms, consistency, lessons, likelihood, stale
 from kurabe.errors import DataError
 from kurabe.model import Backend
 from kurabe.recipes import RECIPES
 from kurabe.retention import general_questions, reading_questions
 from kurabe.schema import (
+    Answer,
     AnswerKey,
     Batch,
     Example,
@@ -33,6 +34,7 @@ from kurabe.trials import Trials, describe, plan_trials
 
 LIVE = "live"  # answered in this process by the loaded model
 RETENTION: tuple[Probe, ...] = ("general", "reading")
+REPEATED: tuple[Probe, ...] = ("sampled", "weighed")  # the arms' own questions once more, in another way
 SMALL_MODEL = 100_000_000
 SWEPT_RETENTION = 20  # general questions that each further trial of a curve is asked
 ROWS_SMALL, ROWS_LARGE, ROWS_GPU = 64, 16, 256  # answers per batch: what a kill can cost is one batch
@@ -49,14 +51,16 @@ class Work(NamedTuple):
     findings: tuple[Finding, ...]
     notes: tuple[Reason, ...]
     max_new_tokens: int
+    alternatives: int
 
 
 def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) -> Work:
     """The questions, trials and batches of a run, and what the audit says about them."""
     trainings = plan_trials(material, settings, backend)
-    own, other = list(asked(material.examples)), retention(settings, material.language) if trainings.compared else ()
+    own, checked = list(asked(material.examples)), list(check_questions(material.examples, settings))
+    other = retention(settings, material.language) if trainings.compared else ()
     taught = lessons.asked((t.trial.plan.recipe for t in trainings.trainings), material, settings.seed)
-    questions = [*own, *other, *stale_questions(material, settings), *taught]
+    questions = [*own, *checked, *other, *stale_questions(material, settings), *taught]
     # Twice the longest expected answer of the user's own; a retention question's must fit as it is.
     limit = settings.max_new_tokens or max(2 * longest_answer(own, backend), longest_answer(other, backend))
     kept, notes = fitting_arms(settings.arms, material, questions, backend, limit)
@@ -74,14 +78,18 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     notes += rows_found(kept, material, own)
     unseen = stale.unseen([name for name in kept if "stale" in arms.ARMS[name].probes], material)
     keys = stage_keys(kept, questions, infos, backend.info.name, unseen)
-    for stage, groups in sample_keys(kept, questions, infos, backend.info.name, settings.samples).items():
-        keys[stage].extend(groups)
+    drawn = [(q.id, sample) for q in consistency.sampled(questions) for sample in range(1, settings.samples + 1)]
+    likely = settings.alternatives if backend.capabilities.score else 0
+    weighed = [(q.id, 0) for q in own if q.probe == "held_out" and likelihood.targets(q, likely)]
+    for probe, again in zip(REPEATED, (drawn, weighed), strict=True):
+        for stage, groups in repeated_keys(kept, infos, backend.info.name, probe, again).items():
+            keys[stage].extend(groups)
     keys["base"].extend(lesson_keys(taught, backend.info.name))
     keys["answer"].append(swept_keys(swept, questions, material, backend.info.name))
     return Work(
         questions=tuple(questions), batches=tuple(batches(keys, rows_per_batch(backend))), trainings=trainings,
         trials=tuple(infos), swept=tuple(swept), findings=tuple(findings), notes=(*notes, *left_out),
-        max_new_tokens=limit,
+        max_new_tokens=limit, alternatives=settings.alternatives,
     )  # fmt: skip
 
 
@@ -95,6 +103,13 @@ def asked(examples: Iterable[Example]) -> Iterator[Question]:
             yield _question(example, f"h{n}", "held_out", text)
         for text in example.texts("trained")[:1]:
             yield _question(example, "t1", "trained", text)
+
+
+def check_questions(examples: Iterable[Example], settings: RunSettings) -> Iterator[Question]:
+    """The check wordings of examples that hold a value, where trainings may end by them."""
+    for example in examples if settings.stop == "learned" else ():
+        for n, text in enumerate(example.texts("check") if example.facts else (), start=1):
+            yield _question(example, f"c{n}", "check", text)
 
 
 def _question(example: Example, suffix: str, probe: Probe, text: str) -> Question:
@@ -214,18 +229,16 @@ def stage_keys(
     return {"base": before, "answer": after}
 
 
-def sample_keys(
-    names: Sequence[str], questions: Sequence[Question], trials: Sequence[TrialInfo], model: str, samples: int
+def repeated_keys(
+    names: Sequence[str], trials: Sequence[TrialInfo], model: str, probe: Probe, asked: Sequence[tuple[str, int]]
 ) -> dict[str, list[list[AnswerKey]]]:
-    """Stage -> groups of keys: one question per example, drawn `samples` times in every arm."""
+    """Stage -> groups of keys: questions that every arm is asked once more in another way, as (question, sample)."""
     groups: dict[str, list[list[AnswerKey]]] = {"base": [], "answer": []}
-    answering = [(arm, trial) for arm in names for trial in trials_of(arm, trials)] if samples else []
-    for arm, trial in answering:
+    for arm, trial in ((name, trial) for name in names for trial in trials_of(name, trials)):
         groups["answer" if trial else "base"].append(
             [
-                AnswerKey(model=model, trial=trial, arm=arm, hop=LIVE, probe="sampled", question=q.id, sample=sample)
-                for q in consistency.sampled(questions)
-                for sample in range(1, samples + 1)
+                AnswerKey(model=model, trial=trial, arm=arm, hop=LIVE, probe=probe, question=question, sample=sample)
+                for question, sample in asked
             ]
         )
     return groups
@@ -265,13 +278,13 @@ def trials_of(arm: str, trials: Sequence[TrialInfo]) -> list[int]:
 
 
 def metered_as(batch: Batch, trials: Sequence[TrialInfo]) -> tuple[UsageKind, str, int]:
-    """What a batch's work is charged as, and to which arm and trial: retention and samples belong to no arm, and a
-    lesson prepares the trial of the table that learns from it."""
+    """What a batch's work is charged as, and to which arm and trial: retention, samples and likelihoods belong to no
+    arm, and a lesson prepares the trial of the table that learns from it."""
     key = batch.keys[0]
     if key.probe in lessons.LESSONS:
         learning = [info.trial for info in trials if lessons.LESSONS[key.probe].learned_by(RECIPES[info.recipe])]
         return "preparation", "lora", learning[0]
-    apart = "retention" if key.probe in RETENTION else key.probe if key.probe == "sampled" else key.arm
+    apart = "retention" if key.probe in RETENTION else key.probe if key.probe in REPEATED else key.arm
     return "answering", apart, key.trial
 
 
@@ -292,6 +305,15 @@ def batches(stages: dict[str, list[list[AnswerKey]]], rows: int) -> Iterator[Bat
                 yield Batch.model_validate(
                     {"batch": number, "stage": stage, "keys": tuple(group[start : start + rows])}
                 )
+
+
+def carry_out(
+    backend: Backend, requests: Sequence[Request], questions: Mapping[str, Question], alternatives: int
+) -> list[Answer]:
+    """The answers to the requests of one batch, whatever it asks: a text, or how likely some texts are."""
+    if requests and requests[0].key.probe == "weighed":
+        return list(likelihood.weigh(backend, requests, questions, alternatives))
+    return list(backend.answer(requests))
 
 
 def request_maker(

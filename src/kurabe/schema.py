@@ -16,7 +16,7 @@ FactKind: TypeAlias = Literal[
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
 Probe: TypeAlias = Literal[
-    "held_out", "trained", "check", "general", "reading", "stale", "sampled", "ask", "teacher", "mix"
+    "held_out", "trained", "check", "general", "reading", "stale", "sampled", "weighed", "ask", "teacher", "mix"
 ]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
@@ -174,7 +174,7 @@ class Answer(Record):
     cached_tokens: int = 0  # prompt tokens that another row of the batch had already paid for
     new_tokens: int = 0
     seconds: float = 0.0  # this answer's share of its batch's time
-    logprobs: tuple[float, ...] | None = None
+    logprobs: tuple[float, ...] | None = None  # probe "weighed": of the expected answer, then of its alternatives
     error: str = ""
 
 
@@ -193,7 +193,7 @@ class Step(Record):
     seconds: float
     at_once: int | None = None  # rows of one pass, where memory ended with more of them
     peak_memory: int | None = None  # bytes, of the process that trained it, where that is another one
-    ended: Literal["broken"] | None = None  # why this is the trial's last step, though not its plan's
+    ended: Literal["broken", "learned"] | None = None  # why this is the trial's last step, though not its plan's
 
 
 class Usage(Record):
@@ -438,6 +438,14 @@ class ConsistencyResult(Record):
     form: Estimate | None = None  # the same checks of form hold in all answers; None where no row has checks
 
 
+class LikelihoodResult(Record):
+    """How often one arm holds the expected answer likelier than each alternative: the same with one value changed."""
+
+    label: str
+    likeliest: Estimate
+    chance: float  # the same share of a model that holds all of them equally likely
+
+
 class StaleResult(Record):
     """One arm after one value per example was changed in what it is shown: which value it said. Shares of the examples
     whose new value it was shown; the three of them come to 1."""
@@ -610,6 +618,7 @@ class Results(Record):
     retention: tuple[RetentionResult, ...]
     stale: tuple[StaleResult, ...] = ()
     consistency: tuple[ConsistencyResult, ...] = ()
+    likelihood: tuple[LikelihoodResult, ...] = ()
     teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
     curves: tuple[CurvePoint, ...]

@@ -63,9 +63,15 @@ class RunSettings(Record):
     wordings: int | None = Field(
         None, ge=1, description="trained wordings used per example; none: the recipe's own number (fair: all)"
     )
+    stop: Literal["plan", "learned"] = Field(
+        "plan", description="learned: end a training once its check wordings are answered no better any more"
+    )
     retention: int = Field(60, ge=0, le=400, description="retention questions of each kind; 0 leaves them out")
     samples: int = Field(
         0, ge=0, le=50, description="times a question of each example is answered at temperature 0.7; 0 leaves it out"
+    )
+    alternatives: int = Field(
+        0, ge=0, le=9, description="changed answers that each expected one is held against, by likelihood; 0: none"
     )
     threads: int | None = Field(
         None, ge=1, description="CPU threads; none: as many as there are cores, on a cluster one per task"

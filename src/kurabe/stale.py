@@ -6,6 +6,7 @@ Knows no model and no file: it changes values, asks about them and reads the ans
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
@@ -24,11 +25,11 @@ Said: TypeAlias = Literal["new", "old", "other"]
 
 
 class Change(NamedTuple):
-    """One value of one example, before and after."""
+    """One value of an answer, before and after."""
 
     old: Fact
     new: Fact
-    example: Example  # with the new value in its answer
+    answer: str  # with the new value in it
 
 
 def changes(examples: Sequence[Example]) -> dict[str, Change]:
@@ -41,7 +42,8 @@ def changes(examples: Sequence[Example]) -> dict[str, Change]:
         asked = [asked[number * len(asked) // MOST] for number in range(MOST)]
     found: dict[str, Change] = {}
     for example in asked:
-        change = _change(example, known)
+        places = replacements(example.answer, example.facts, known)
+        change = next(itertools.chain.from_iterable(places), None)
         if change is not None:
             found[example.id] = change
             known.append(change.new)
@@ -52,7 +54,7 @@ def changed(material: arms.Material) -> arms.Material:
     """What the arms are prepared from, brought up to date: the rows, and the prompt that was written from them; in the
     user's own prompt and documents each value that stands there once."""
     new = changes(material.examples)
-    examples = tuple(new[e.id].example if e.id in new else e for e in material.examples)
+    examples = tuple(e.model_copy(update={"answer": new[e.id].answer}) if e.id in new else e for e in material.examples)
     prompt = material.prompt
     if prompt == arms.write_prompt(material.examples, material.language):
         prompt = arms.write_prompt(examples, material.language)
@@ -65,10 +67,11 @@ def changed(material: arms.Material) -> arms.Material:
 
 def questions(examples: Sequence[Example]) -> tuple[Question, ...]:
     """The first held-out wording of each example with a changed value; what is expected is the new one."""
+    wordings = {example.id: example.texts("held_out") for example in examples}
     return tuple(
         Question(
-            id=f"{name}/s1", example=name, probe="stale", text=change.example.texts("held_out")[0],
-            expected=change.example.answer, facts=(change.new,),
+            id=f"{name}/s1", example=name, probe="stale", text=wordings[name][0], expected=change.answer,
+            facts=(change.new,),
         )
         for name, change in changes(examples).items()
     )  # fmt: skip
@@ -119,21 +122,26 @@ def results(
         yield StaleResult(label=arm, followed=followed, old=old, other=other)
 
 
-def _change(example: Example, known: Sequence[Fact]) -> Change | None:
-    facts = find_facts(example.answer)
-    for place, old in enumerate(facts):
-        if old.kind not in KINDS or not any(same(old, fact) for fact in example.facts):
+def replacements(answer: str, facts: Sequence[Fact], known: Sequence[Fact]) -> Iterator[Iterator[Change]]:
+    """For each value of the answer that is one of `facts` and can be changed: its changes into others of its kind that
+    are not `known`, the nearest first."""
+    read = find_facts(answer)
+    for place, old in enumerate(read):
+        if old.kind in KINDS and any(same(old, fact) for fact in facts):
+            yield _replacements(answer, read, place, known)
+
+
+def _replacements(answer: str, facts: Sequence[Fact], place: int, known: Sequence[Fact]) -> Iterator[Change]:
+    old = facts[place]
+    for by in range(1, TRIES):
+        text = _NUMBER.sub(lambda number, by=by: _more(number[0], by), old.text)  # type: ignore[misc]
+        changed = answer[: old.start] + text + answer[old.end :]
+        read = find_facts(changed)
+        # Nothing else in the answer may read otherwise than before.
+        if len(read) != len(facts) or any(read[n].value != facts[n].value for n in range(len(facts)) if n != place):
             continue
-        for by in range(1, TRIES):
-            text = _NUMBER.sub(lambda number, by=by: _more(number[0], by), old.text)  # type: ignore[misc]
-            answer = example.answer[: old.start] + text + example.answer[old.end :]
-            read = find_facts(answer)
-            # Nothing else in the answer may read otherwise than before.
-            if len(read) != len(facts) or any(read[n].value != facts[n].value for n in range(len(facts)) if n != place):
-                continue
-            if read[place].kind == old.kind and not any(same(read[place], fact) for fact in known):
-                return Change(old, read[place], example.model_copy(update={"answer": answer}))
-    return None
+        if read[place].kind == old.kind and not any(same(read[place], fact) for fact in known):
+            yield Change(old, read[place], changed)
 
 
 def _more(number: str, by: int) -> str:

@@ -39,6 +39,8 @@ def command(
     wordings: Annotated[int | None, typer.Option(hidden=True, help="settings.wordings")] = None,
     retention: Annotated[int | None, typer.Option(hidden=True, help="settings.retention")] = None,
     samples: Annotated[int | None, typer.Option(hidden=True, help="settings.samples")] = None,
+    alternatives: Annotated[int | None, typer.Option(hidden=True, help="settings.alternatives")] = None,
+    stop: Annotated[str | None, typer.Option(hidden=True, help="settings.stop")] = None,
     threads: Annotated[int | None, typer.Option(hidden=True, help="settings.threads")] = None,
     device: Annotated[str | None, typer.Option(hidden=True, help="settings.device")] = None,
     ray: Annotated[str | None, typer.Option(hidden=True, help="settings.ray")] = None,
@@ -52,7 +54,7 @@ def command(
         "documents": documents, "nearest": nearest,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
         "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
-        "samples": samples, "ray": ray,
+        "samples": samples, "alternatives": alternatives, "stop": stop, "ray": ray,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     done = carry_out(screen, file, load_settings(settings, flags=flags), dry_run)

@@ -33,6 +33,8 @@ def markdown(results: Results, t: Texts) -> str:
         *([f"- {t('report.style.explained')}"] if any(arm.style for arm in results.arms) else []),
         *_table(tables.consistency(results, t)),
         *([f"- {t('report.consistency.explained')}"] if results.consistency else []),
+        *_table(tables.likelihood(results, t)),
+        *([f"- {t('report.likelihood.explained')}"] if results.likelihood else []),
         *_training(results, t),
         *_curves(results, t),
         *_answers(results, t),

@@ -82,6 +82,7 @@ _TABLES = (
     "style",
     "style_differences",
     "consistency",
+    "likelihood",
     "trials",
     "stale",
     "retention",

@@ -73,6 +73,20 @@ def consistency(results: Results, t: Texts) -> Table:
     return _table(t, "consistency", rows)
 
 
+def likelihood(results: Results, t: Texts) -> Table:
+    """How often each arm holds the expected answer likelier than the same with another value."""
+    rows = [
+        (
+            arm_name(found.label, t),
+            _value(found.likeliest, t),
+            texts.percent(found.chance),
+            texts.count(found.likeliest.n),
+        )
+        for found in results.likelihood
+    ]
+    return _table(t, "likelihood", rows)
+
+
 def _differences(results: Results, t: Texts, name: str, measure: Measure) -> Table:
     rows = [
         (
