@@ -27,7 +27,8 @@ SMALL = {"over": ("seeds",), "arms": ("base", "lora"), "retention": 0, "exposure
 class Plan(NamedTuple):
     """A forecast for one machine, and the cluster that it is shared out over."""
 
-    trials: int
+    trainings: int
+    adapters: int  # more than trainings: states on the way are trials, too
     steps: int
     answers: int
     train: float
@@ -152,7 +153,9 @@ def forecast(model: str, seeds: int) -> Plan:
         f"\n2. {backend.info.name}, curves over {', '.join(axes)}, {seeds} seeds: {len(infos)} adapters of "
         f"{len(work.trainings.trainings)} trainings"
     )
-    return Plan(len(infos), steps, sum(len(b.keys) for b in work.batches), train, answer, longest)
+    return Plan(
+        len(work.trainings.trainings), len(infos), steps, sum(len(b.keys) for b in work.batches), train, answer, longest
+    )
 
 
 def show(plan: Plan, machines: int, tasks: int, stored: dict[str, float]) -> None:
@@ -162,11 +165,11 @@ def show(plan: Plan, machines: int, tasks: int, stored: dict[str, float]) -> Non
     print(f"   one task at a time: {_time(plan.train)} of training, {_time(plan.answer)} of {plan.answers:,} answers")
     print(f"   {machines} machines, {tasks} tasks each: {_time(shared)} of training (the longest trial alone: "
           f"{_time(plan.longest)}), {_time(plan.answer / slots)} of answers")  # fmt: skip
-    for name, count in (("steps", plan.steps), ("answers", plan.answers), ("adapters", plan.trials)):
+    for name, count in (("steps", plan.steps), ("answers", plan.answers), ("adapters", plan.adapters)):
         print(f"   the driver stores {count:9,} {name:8} in {_time(count / stored[name])}")
-    print(f"   adapters at TinyLlama's shape: {plan.trials * ADAPTER / 2**30:.0f} GiB of disk, sent twice")
-    print(f"   tasks that all slots can share: {plan.trials} trainings for {slots} slots; "
-          f"{math.ceil(plan.trials / slots)} round(s)")  # fmt: skip
+    print(f"   adapters at TinyLlama's shape: {plan.adapters * ADAPTER / 2**30:.0f} GiB of disk, sent twice")
+    rounds = math.ceil(plan.trainings / slots)
+    print(f"   {plan.trainings} trainings for {slots} slots: {rounds} round(s)")
 
 
 def _time(seconds: float) -> str:
