@@ -199,6 +199,7 @@ def _session(folder: RunWriter, backend: Backend, record: Recorder, stop: Stop, 
         return Session(folder, backend, record, stop, None)
 
     def lost(why: str) -> None:
+        stop.check()  # the signal may have gone to the workers, too: nothing is started again
         record("note", key="audit.note.worker-lost", values={"why": why})
 
     cluster = Cluster(pool, RunSettings.model_validate(folder.request().settings), backend.info, lost)
