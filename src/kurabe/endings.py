@@ -6,7 +6,7 @@ Knows no file and no order of steps. What it decides stands in the step, so that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from kurabe.model import Backend, TrialPlan
 from kurabe.schema import Step
@@ -21,7 +21,7 @@ class Endings:
         self._not_finite: Counter[int] = Counter()
         self._ended: set[int] = set()
 
-    def steps(self, backend: Backend, trials: Sequence[TrialPlan]) -> Iterator[Step]:
+    def steps(self, backend: Backend, trials: Sequence[TrialPlan]) -> Generator[Step, None, None]:
         """Train these trials; the last step of one that the rule ends says why."""
         for step in backend.train(trials, self._ended.__contains__):
             yield self._judged(step)
