@@ -1,10 +1,10 @@
 """Beyond one machine: what two local Ray workers gain, what one driver can store, and a plan made of both.
 
-1. A curve of the example shop with the stand-in, in this process and on Ray's workers on this machine (left out without
-   ray): seconds, and whether answers and adapters are equal.
-2. What a driver stores per second: steps, answers, adapters of the size that rank 16 has at TinyLlama-1.1B's shape.
-3. The forecast of a large curve for one machine, shared out over many, and what its driver has to take in meanwhile.
+1. What a driver stores per second: steps, answers, adapters of the size that rank 16 has at TinyLlama-1.1B's shape.
+2. The forecast of a large curve for one machine, shared out over many, and what its driver has to take in meanwhile.
    `--model FOLDER` forecasts for another model: a few steps and answers are tried, as `--dry-run` does.
+3. A curve of the example shop with the stand-in, in this process and on Ray's workers on this machine (left out without
+   ray): seconds, and whether answers and adapters are equal.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import measuring
 
 ADAPTER = 12_615_680 * 4  # bytes: rank 16 at TinyLlama's shape, float32
 ARMS = ("base", "prompt", "lora")
-SMALL = {"over": ("rank",), "seeds": 2, "arms": ARMS, "retention": 0, "exposures": 10, "threads": 1}
+SMALL = {"over": ("seeds",), "arms": ("base", "lora"), "retention": 0, "exposures": 5, "wordings": 2, "threads": 1}
 
 
 class Plan(NamedTuple):
     """A forecast for one machine, and the cluster that it is shared out over."""
 
-    trials: int
+    trainings: int
+    adapters: int  # more than trainings: states on the way are trials, too
     steps: int
     answers: int
     train: float
@@ -44,12 +45,12 @@ def main() -> None:
     given = parser.parse_args()
     print(measuring.hardware(1))
     with tempfile.TemporaryDirectory() as folder:
-        if importlib.util.find_spec("ray"):
-            compare(Path(folder))
-        else:
-            print("\nray is not installed: two workers were not tried")
         stored = store(Path(folder))
     show(forecast(given.model, given.seeds), given.machines, given.tasks, stored)
+    if not importlib.util.find_spec("ray"):
+        return print("\nray is not installed: two workers were not tried")
+    with tempfile.TemporaryDirectory() as folder:
+        compare(Path(folder))
 
 
 def compare(folder: Path) -> None:
@@ -73,7 +74,7 @@ def compare(folder: Path) -> None:
     equal = sum(_weights(one, trial) == _weights(many, trial) for trial in trials)
     same = sum(a.text == b.text for a, b in zip(one.answers(), many.answers(), strict=True))
     slots = next(e.values["values"]["slots"] for e in many.events() if e.values.get("key") == "audit.note.cluster")
-    print(f"\n1. {len(trials)} trials, {len(one.answers())} answers; Ray on this machine, {slots} tasks at a time")
+    print(f"\n3. {len(trials)} trials, {len(one.answers())} answers; Ray on this machine, {slots} tasks at a time")
     for stage in ("train", "answer"):
         a, b = stages["one"][stage], stages["many"][stage]
         print(f"   {stage:8} {a:7.1f} s in one process, {b:7.1f} s on Ray ({a / b:.2f} x)")
@@ -117,7 +118,7 @@ def store(folder: Path) -> dict[str, float]:
             "answers": 64 * _per_second(lambda number: run.append_answers(number, batch), 50),
             "adapters": _per_second(adapter, 10),
         }
-    print(f"\n2. One driver stores {found['steps']:,.0f} steps, or {found['answers']:,.0f} answers, or "
+    print(f"\n1. One driver stores {found['steps']:,.0f} steps, or {found['answers']:,.0f} answers, or "
           f"{found['adapters']:.1f} adapters of {ADAPTER / 2**20:.0f} MiB per second")  # fmt: skip
     return found
 
@@ -149,10 +150,12 @@ def forecast(model: str, seeds: int) -> Plan:
     infos = (*work.trials, *work.swept)
     steps = sum(training.trial.plan.steps for training in work.trainings.trainings)
     print(
-        f"\n3. {backend.info.name}, curves over {', '.join(axes)}, {seeds} seeds: {len(infos)} adapters of "
+        f"\n2. {backend.info.name}, curves over {', '.join(axes)}, {seeds} seeds: {len(infos)} adapters of "
         f"{len(work.trainings.trainings)} trainings"
     )
-    return Plan(len(infos), steps, sum(len(b.keys) for b in work.batches), train, answer, longest)
+    return Plan(
+        len(work.trainings.trainings), len(infos), steps, sum(len(b.keys) for b in work.batches), train, answer, longest
+    )
 
 
 def show(plan: Plan, machines: int, tasks: int, stored: dict[str, float]) -> None:
@@ -162,11 +165,11 @@ def show(plan: Plan, machines: int, tasks: int, stored: dict[str, float]) -> Non
     print(f"   one task at a time: {_time(plan.train)} of training, {_time(plan.answer)} of {plan.answers:,} answers")
     print(f"   {machines} machines, {tasks} tasks each: {_time(shared)} of training (the longest trial alone: "
           f"{_time(plan.longest)}), {_time(plan.answer / slots)} of answers")  # fmt: skip
-    for name, count in (("steps", plan.steps), ("answers", plan.answers), ("adapters", plan.trials)):
+    for name, count in (("steps", plan.steps), ("answers", plan.answers), ("adapters", plan.adapters)):
         print(f"   the driver stores {count:9,} {name:8} in {_time(count / stored[name])}")
-    print(f"   adapters at TinyLlama's shape: {plan.trials * ADAPTER / 2**30:.0f} GiB of disk, sent twice")
-    print(f"   tasks that all slots can share: {plan.trials} trainings for {slots} slots; "
-          f"{math.ceil(plan.trials / slots)} round(s)")  # fmt: skip
+    print(f"   adapters at TinyLlama's shape: {plan.adapters * ADAPTER / 2**30:.0f} GiB of disk, sent twice")
+    rounds = math.ceil(plan.trainings / slots)
+    print(f"   {plan.trainings} trainings for {slots} slots: {rounds} round(s)")
 
 
 def _time(seconds: float) -> str:

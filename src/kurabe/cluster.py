@@ -10,7 +10,7 @@ import math
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -98,7 +98,7 @@ class Cluster:
         self._adapters: dict[int, Files] = {}  # of the trials whose step is just being told
         self.slots = pool.reserve(threads, math.ceil(MEMORY * 4 * info.parameters), settings.device in ("auto", "cuda"))
 
-    def train(self, trials: Sequence[TrialPlan], endings: Endings) -> Iterator[Step]:
+    def train(self, trials: Sequence[TrialPlan], endings: Endings) -> Generator[Step, None, None]:
         """Train adapters for these trials, a group of them per task, by a rule that has seen no step yet. After a step
         that the trial's plan keeps, and after its last one, the adapter can be saved until the next step is asked for.
         """

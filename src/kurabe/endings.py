@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from kurabe.learned import LearnedPoint
@@ -26,7 +26,7 @@ class Endings:
         self._not_finite: Counter[int] = Counter()
         self._ended: set[int] = set()
 
-    def steps(self, backend: Backend, trials: Sequence[TrialPlan]) -> Iterator[Step]:
+    def steps(self, backend: Backend, trials: Sequence[TrialPlan]) -> Generator[Step, None, None]:
         """Train these trials; the last step of one that the rule ends says why."""
         for step in backend.train(trials, self._ended.__contains__):
             yield self._judged(step, backend)

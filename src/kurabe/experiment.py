@@ -6,7 +6,8 @@ a new one and leaves out what is stored already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -200,6 +201,7 @@ def _session(folder: RunWriter, backend: Backend, record: Recorder, stop: Stop, 
         return Session(folder, backend, record, stop, None)
 
     def lost(why: str) -> None:
+        stop.check()  # the signal may have gone to the workers, too: nothing is started again
         record("note", key="audit.note.worker-lost", values={"why": why})
 
     cluster = Cluster(pool, RunSettings.model_validate(folder.request().settings), backend.info, lost)
@@ -318,21 +320,22 @@ def _answer(session: Session, make: Callable[[AnswerKey], Request], stage: str) 
     batches = [batch for batch in folder.plan() if batch.stage == stage]
     waiting = [batch for batch in batches if not stored.issuperset(batch.keys)]
     total, left = (sum(len(batch.keys) for batch in some) for some in (batches, waiting))
-    for batch, answers, meter in _answered(session, waiting, make):
-        if [answer.key for answer in answers] != list(batch.keys):
-            raise RuntimeError("the backend's answers do not match its requests")
-        kind, arm, trial = planning.metered_as(batch, trials)
-        tokens = sum(answer.prompt_tokens + answer.new_tokens for answer in answers)
-        folder.append_usage(runs.batch_unit(batch.batch), [meter.usage(kind, arm=arm, trial=trial, tokens=tokens)])
-        folder.append_answers(batch.batch, answers)
-        left -= len(answers)
-        record("batch", stage=stage, done=total - left, total=total, seconds=round(meter.seconds, 6))
-        session.stop.check()
+    with closing(_answered(session, waiting, make)) as answered:
+        for batch, answers, meter in answered:
+            if [answer.key for answer in answers] != list(batch.keys):
+                raise RuntimeError("the backend's answers do not match its requests")
+            kind, arm, trial = planning.metered_as(batch, trials)
+            tokens = sum(answer.prompt_tokens + answer.new_tokens for answer in answers)
+            folder.append_usage(runs.batch_unit(batch.batch), [meter.usage(kind, arm=arm, trial=trial, tokens=tokens)])
+            folder.append_answers(batch.batch, answers)
+            left -= len(answers)
+            record("batch", stage=stage, done=total - left, total=total, seconds=round(meter.seconds, 6))
+            session.stop.check()
 
 
 def _answered(
     session: Session, batches: Sequence[Batch], make: Callable[[AnswerKey], Request]
-) -> Iterator[tuple[Batch, list[Answer], Meter]]:
+) -> Generator[tuple[Batch, list[Answer], Meter], None, None]:
     """The answers of each batch with what they took: one after the other, on a cluster in the order they are done."""
 
     def requests(batch: Batch) -> list[Request]:
@@ -379,17 +382,18 @@ def _train(
     endings = Endings(learned)
     reset_peak_memory()
     trained = session.cluster.train(plans, endings) if session.cluster else endings.steps(session.backend, plans)
-    for step in trained:
-        record("step", **step.model_dump(mode="json"))
-        info, done = infos[step.trial], progress[step.trial]
-        _take_in(step, done, info, record)
-        if step.ended == "broken" and info in folder.info().trials:
-            raise _diverged(folder, info, step.step)
-        for steps, number in (*waiting[step.trial].keep, (step.steps, step.trial)):
-            due = steps == step.step or (step.ended and steps > step.step)  # what was ended stays as it is
-            if due and not folder.adapter(number):  # a state on the way may be there from before a kill
-                _store(session, infos[number], step.trial, done)
-        session.stop.check()
+    with closing(trained):  # at once, when the run is stopped: what is at work elsewhere ends
+        for step in trained:
+            record("step", **step.model_dump(mode="json"))
+            info, done = infos[step.trial], progress[step.trial]
+            _take_in(step, done, info, record)
+            if step.ended == "broken" and info in folder.info().trials:
+                raise _diverged(folder, info, step.step)
+            for steps, number in (*waiting[step.trial].keep, (step.steps, step.trial)):
+                due = steps == step.step or (step.ended and steps > step.step)  # what was ended stays as it is
+                if due and not folder.adapter(number):  # a state on the way may be there from before a kill
+                    _store(session, infos[number], step.trial, done)
+            session.stop.check()
     # Answers are given by what was stored, so that a resumed run cannot answer differently.
     for number in (number for numbers in wanted.values() for number in numbers):
         if session.cluster:

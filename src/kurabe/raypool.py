@@ -78,7 +78,9 @@ class RayPool:
     def cancel(self, handles: Sequence[Any]) -> None:
         """End these tasks with their processes: a training does not listen."""
         for handle in handles:
-            self._ray.cancel(handle, force=True)
+            # A task whose node is gone has no owner any more; Ray says that with a TypeError.
+            with contextlib.suppress(TypeError, self._ray.exceptions.RayError):
+                self._ray.cancel(handle, force=True)
 
 
 def _run(work: Work, *arguments: Any) -> Iterator[Any]:
