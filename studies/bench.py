@@ -188,7 +188,9 @@ class Bench:
                 said = next(own[0].text for own in answers.values() if own)
                 yield self._trial(step.trial, steps.pop(step.trial), states[step.trial], spent[step.trial], said)
 
-    def _trial(self, number: int, steps: Sequence[Step], states: Sequence[State], spent: float, said: str) -> Trial[Any]:
+    def _trial(
+        self, number: int, steps: Sequence[Step], states: Sequence[State], spent: float, said: str
+    ) -> Trial[Any]:
         one, task = self._left[number - 1], self._tasks[number - 1]
         own = task.plan
         losses = [step.loss for step in steps]

@@ -74,9 +74,12 @@ def test_each_arm_is_asked_what_the_design_says(whole: tuple[Results, RunFolder]
         **{("lora", trial, probe): 3 for trial in (1, 2) for probe in ("general", "reading")},
         ("lora+prompt", 1, "held_out"): n, ("lora+prompt", 1, "trained"): n,
         **{(arm, trial, "stale"): n for arm, trial in STALE},
+        **{(arm, trial, "unknown"): 1 for arm, trial in UNKNOWN},
     }  # fmt: skip
 
 
+UNKNOWN = (("base", 0), ("prompt", 0), ("few-shot", 0), ("rag", 0), ("lora", 1), ("lora+prompt", 1), ("lora+rag", 1),
+           ("lora", 2))  # fmt: skip
 STALE = (("prompt", 0), ("rag", 0), ("lora+prompt", 1), ("lora+rag", 1))
 
 
@@ -133,7 +136,8 @@ def test_work_is_metered_apart(whole: tuple[Results, RunFolder]) -> None:
         assert preparation.tokens == done == next(t.positions for t in whole[0].trials if t.trial == trial)
     tokens: Counter[tuple[str, int]] = Counter()
     for answer in answers:
-        arm = "retention" if answer.key.probe in ("general", "reading") else answer.key.arm
+        apart = {"general": "retention", "reading": "retention", "unknown": "unknown"}
+        arm = apart.get(answer.key.probe, answer.key.arm)
         tokens[arm, answer.key.trial] += answer.prompt_tokens + answer.new_tokens
     metered: Counter[tuple[str, int]] = Counter()
     for usage in usages:
@@ -245,7 +249,11 @@ def test_documents_are_searched_and_survive_their_files(tmp_path: Path) -> None:
 
 def test_retention_can_be_left_out(tmp_path: Path) -> None:
     results, folder = run(tmp_path, retention=0)
-    assert results.retention == () and {q.probe for q in folder.questions()} == {"held_out", "trained", "stale"}
+    assert results.retention == () == results.unknown and {q.probe for q in folder.questions()} == {
+        "held_out",
+        "trained",
+        "stale",
+    }
 
 
 def test_where_no_tuned_model_is_shown_facts_nothing_can_be_stale(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from study_runs import ROOT, Learned, figures, nothing, tables
 from kurabe.errors import EXIT_RESUMABLE
 from kurabe.settings import RunSettings
 
-STUDIES = ("wordings", "sayings", "known_unknown", "first_recall", "capacity", "rates", "reversal", "from_scratch")
+STUDIES = ("wordings", "sayings", "known_unknown", "first_recall", "capacity", "rates", "reversal", "from_scratch", "retrieval")
 
 
 def plan_of(name: str) -> Plan:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from kurabe import checks, consistency, cost, curves, lessons, scoring, stale, stats, storage, style, verdict
+from kurabe import checks, consistency, cost, curves, lessons, scoring, stale, stats, storage, style, unknown, verdict
 from kurabe.errors import StoppedError
 from kurabe.evidence import Evidence
 from kurabe.recipes import RECIPES
@@ -139,6 +139,7 @@ def analyse(folder: RunFolder) -> Results:
         differences=differences,
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
+        unknown=tuple(unknown.results({(a.arm, a.trial): a.label for a in arms}, answers, asked, settings.seed)),
         consistency=tuple(_consistency(arms, answers, asked, settings.seed)),
         teachers=teachers,
         costs=costs,

@@ -166,9 +166,11 @@ def _shape(trial: TrialPlan) -> Hashable:
 
 def _kind(key: AnswerKey) -> tuple[str, str]:
     """The arm that an answer takes as long as, and for retention what is asked: it brings prompts of its own."""
-    return (
-        ("base", key.probe) if key.probe in (*planning.RETENTION, "mix") else (ANSWERS_LIKE.get(key.arm, key.arm), "")
-    )
+    if key.probe in (*planning.RETENTION, "mix"):
+        return "base", key.probe
+    arm = ANSWERS_LIKE.get(key.arm, key.arm)
+    # On what the data does not answer there is no right row to be told.
+    return "base" if key.probe == "unknown" and arm == "ceiling" else arm, ""
 
 
 def _memory(backend: Backend, work: planning.Work, longest_prompt: int, measured: int) -> dict[str, int | None]:

@@ -124,9 +124,9 @@ def _trial(one: Run, cell: Cell, found: Results, answers: Probes) -> Trial[Cell]
     last = [loss for loss in losses[-LAST_STEPS:] if loss is not None]
     return KIND(
         cell=cell, seed=one.seed, samples=info.samples, steps=info.steps, rows=round(info.samples * info.epochs),
-        rate=info.rate, trainable=info.trainable, first_loss=losses[0], last_loss=sum(last) / len(last) if last else None,
-        not_finite=losses.count(None), train_seconds=found.seconds["train"],
-        answer_seconds=found.seconds["base"] + found.seconds["answer"],
+        rate=info.rate, trainable=info.trainable, first_loss=losses[0],
+        last_loss=sum(last) / len(last) if last else None, not_finite=losses.count(None),
+        train_seconds=found.seconds["train"], answer_seconds=found.seconds["base"] + found.seconds["answer"],
         states=(State(steps=info.steps, epochs=info.epochs, answers=answers),),
         said=next(a.text for q in found.questions for a in q.answers if a.label == "lora"),
     )  # fmt: skip

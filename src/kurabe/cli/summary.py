@@ -85,9 +85,7 @@ def verdict_panel(results: Results, t: Texts) -> RenderableType:
     reasons = sentences.reasons(results.verdict, t)
     if reasons:
         lines.append(Words(reasons[0]))
-    risk = sentences.stale_risk(results, t)
-    if risk:
-        lines.append(Words(risk))
+    lines += [Words(risk) for risk in sentences.risks(results, t)]
     for caveat in (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t)):
         if caveat:
             lines.append(Words(caveat, "yellow"))

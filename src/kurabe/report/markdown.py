@@ -39,6 +39,8 @@ def markdown(results: Results, t: Texts) -> str:
         *_table(tables.stale(results, t)),
         *([f"- {t('report.stale.explained')}"] if results.stale else []),
         *_table(tables.retention(results, t)),
+        *_table(tables.unknown(results, t)),
+        *([f"- {t('report.unknown.explained')}"] if results.unknown else []),
         *_parity(results, t),
         *_table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
@@ -67,7 +69,7 @@ def _headline(results: Results, t: Texts) -> str:
 def _verdict(results: Results, t: Texts) -> list[str]:
     return [
         f"**{_headline(results, t)}**",
-        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), sentences.stale_risk(results, t)))),
+        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), *sentences.risks(results, t)))),
         f"{t('report.changes')}:",
         *_bullets(sentences.changes(results.verdict, t)),
     ]

@@ -20,6 +20,7 @@ from kurabe.texts import Texts
 _SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
+DECLINING = "fair+unknown"  # the recipe that mixes in declined questions
 _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
 
 
@@ -41,6 +42,11 @@ def missing_arms(results: Results, t: Texts) -> str:
     return " ".join(sentence(note, t) for note in results.notes if note.key == "audit.note.arm-left-out")
 
 
+def risks(results: Results, t: Texts) -> list[str]:
+    """What tuning was seen to bring about beside the verdict."""
+    return [risk for risk in (stale_risk(results, t), unknown_risk(results, t)) if risk]
+
+
 def stale_risk(results: Results, t: Texts) -> str:
     """The tuned arm that clung most to values which had changed in what it was shown; "" where none did."""
     tuned = [s for s in results.stale if s.label.startswith("lora") and s.old.value]
@@ -52,6 +58,24 @@ def stale_risk(results: Results, t: Texts) -> str:
         "report.stale.risk", label=arm_name(worst.label, t), old=texts.percent(worst.old.value), examples=worst.old.n,
         range=t("verdict.range", interval=span) if span else "",
     )  # fmt: skip
+
+
+def unknown_risk(results: Results, t: Texts) -> str:
+    """How often the first recipe's LoRA made something up where the data holds no answer; "" where it was not shown to
+    do so more often than the model did before tuning. Beside it what the recipe for that came to, or its name."""
+    found = {told.label: told.invented for told in results.unknown}
+    lora, base = found.get("lora"), found.get("base")
+    if lora is None or not lora.low or (base is not None and lora.low <= (base.high or 0.0)):
+        return ""
+    span = texts.interval(lora.low, lora.high)
+    told = t(
+        "report.unknown.risk", label=arm_name("lora", t), invented=texts.percent(lora.value), questions=lora.n,
+        range=t("verdict.range", interval=span) if span else "",
+    )  # fmt: skip
+    other = found.get(f"lora ({DECLINING})")
+    if other is None or other.value is None:
+        return told + t("report.unknown.try", recipe=DECLINING)
+    return told + t("report.unknown.beside", recipe=DECLINING, invented=texts.percent(other.value))
 
 
 def sentence(reason: Reason, t: Texts) -> str:
