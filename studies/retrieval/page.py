@@ -38,10 +38,7 @@ def figures(study: Stored) -> dict[str, Any]:
 def _way(trials: Sequence[Trial[Any]], number: int, way: Mapping[str, Any]) -> dict[str, Any]:
     """One way to train: every arm's recall over all sets, the differences, and what they say of the published order."""
     own = of(trials, **way)
-    # One tally per seed holds the facts of all sets; the luck of the seeds is what its copies differ by.
-    tallies = {
-        arm: [{k: v for t in own if t.seed == seed for k, v in t.end[arm].items()} for seed in SEEDS] for arm in ARMS
-    }
+    tallies = {arm: [trial.end[arm] for trial in own] for arm in ARMS}
     differences = {pair: estimates.difference(tallies[pair[0]], tallies[pair[1]]) for pair in PAIRS}
     return {
         "number": number, **way, "trial": own[0], "arms": {arm: share(tallies[arm]) for arm in ARMS},
