@@ -18,10 +18,8 @@ from rich.text import Text
 _WIDE = "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff10-\uff19\uff21-\uff5a"
 _CLOSE = "、。，．・：；？！）」』】〕〉》ー〜％％ぁぃぅぇぉっゃゅょァィゥェォッャュョ"
 _OPEN = "（「『【〔〈《"
-_UNIT = re.compile(
-    rf"\n|[^\S\n]+|[{_OPEN}]*(?:(?![{_CLOSE}])[{_WIDE}]|[^\s{_WIDE}{_OPEN}{_CLOSE}]+(?: %[^\s{_WIDE}{_OPEN}{_CLOSE}]*)?)?"
-    rf"[{_CLOSE}]*"
-)
+_WORD = rf"[^\s{_WIDE}{_OPEN}{_CLOSE}]"
+_UNIT = re.compile(rf"\n|[^\S\n]+|[{_OPEN}]*(?:(?![{_CLOSE}])[{_WIDE}]|{_WORD}+(?: %{_WORD}*)?)?[{_CLOSE}]*")
 
 
 class Words:
