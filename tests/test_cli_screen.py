@@ -248,6 +248,28 @@ def test_what_a_lora_makes_up_is_a_risk_where_it_was_shown_to_do_so_more_than_th
         assert t("report.unknown.caption") in render(shown, form, language) and "45 %" in render(shown, form, language)
 
 
+def test_what_the_stand_in_cannot_read_is_said_beside_its_verdict(finished: tuple[str, Results]) -> None:
+    language, results = finished
+    t = Texts(language)
+
+    def reading(share: float, **changes: object) -> Results:
+        arms = [
+            arm.model_copy(update={"recall": Estimate(value=share, n=10)}) if arm.arm == "ceiling" else arm
+            for arm in results.arms
+        ]
+        return results.model_copy(update={"arms": tuple(arms), "stand_in": True, "language": "ja", **changes})
+
+    poor = reading(0.86)
+    said = sentences.poor_reading(poor, t)
+    assert "86 %" in said and t("cli.language.ja") in said
+    assert sentences.poor_reading(reading(0.97), t) == sentences.poor_reading(reading(0.86, stand_in=False), t) == ""
+    assert sentences.poor_reading(poor.model_copy(update={"arms": ()}), t) == ""
+    made, stream = screen(400, language)
+    made.out.print(verdict_panel(poor, t))
+    assert said in stream.getvalue() and said in render(poor, "md", language)
+    assert said in re.sub(r"<[^>]+>", "", render(poor, "html", language))
+
+
 def test_where_the_prompt_does_not_fit_retrieval_stands_in_its_place(finished: tuple[str, Results]) -> None:
     _, results = finished
     prompt = next(arm for arm in results.arms if arm.label == "prompt")

@@ -62,7 +62,8 @@ def inert(text: str) -> str:
 
 
 def _headline(results: Results, t: Texts) -> str:
-    beside = (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t))
+    beside = [sentences.reservation(results.verdict, t), sentences.poor_reading(results, t)]
+    beside.append(sentences.missing_arms(results, t))
     return " ".join(filter(None, (sentences.headline(results.verdict, t), *beside)))
 
 

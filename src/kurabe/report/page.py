@@ -51,7 +51,9 @@ def page(results: Results, t: Texts) -> str:
         results=results,
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
-        reservation=sentences.reservation(results.verdict, t),
+        reservation=" ".join(
+            filter(None, (sentences.reservation(results.verdict, t), sentences.poor_reading(results, t)))
+        ),
         missing=sentences.missing_arms(results, t),
         risks=sentences.risks(results, t),
         reasons=sentences.reasons(results.verdict, t),

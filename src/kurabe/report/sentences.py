@@ -20,6 +20,7 @@ from kurabe.texts import Texts
 _SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
+READS = 0.95  # with the one right fact in its prompt; below, a prompt's failures may be the model's
 DECLINING = "fair+unknown"  # the recipe that mixes in declined questions
 _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
 
@@ -35,6 +36,15 @@ def reservation(verdict: Verdict, t: Texts) -> str:
     """What stands beside a verdict on the stand-in, and on wordings that rules made; else nothing."""
     said = [t("verdict.stand_in")] if verdict.stand_in else []
     return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
+
+
+def poor_reading(results: Results, t: Texts) -> str:
+    """What the stand-in leaves unsaid even where it has nothing to find: its own limit, in the language of the data; ""
+    for any other model, and where it reads nearly all."""
+    ceiling = next((arm.recall.value for arm in results.arms if arm.arm == "ceiling"), None)
+    if not results.stand_in or ceiling is None or ceiling >= READS:
+        return ""
+    return t("verdict.reads", ceiling=texts.percent(ceiling), language=t(f"cli.language.{results.language}"))
 
 
 def missing_arms(results: Results, t: Texts) -> str:
