@@ -247,6 +247,17 @@ def test_documents_are_searched_and_survive_their_files(tmp_path: Path) -> None:
     assert "\n\nPrices\nArticle 1 costs $1.50.\n\n" in answer.text and "today" not in answer.text, "no training row"
 
 
+def test_documents_in_another_language_than_the_questions_are_said(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("# 料金\n\n商品1は1.50ドルです。\n", encoding="utf-8")
+    results, _ = run(tmp_path, arms=("rag",), documents=str(notes))
+    assert "data.note.documents-language" in {note.key for note in results.notes}
+    (tmp_path / "same").mkdir()
+    notes.write_text("# Prices\n\nArticle 1 costs $1.50.\n", encoding="utf-8")
+    results, _ = run(tmp_path / "same", arms=("rag",), documents=str(notes))
+    assert "data.note.documents-language" not in {note.key for note in results.notes}
+
+
 def test_retention_can_be_left_out(tmp_path: Path) -> None:
     results, folder = run(tmp_path, retention=0)
     assert results.retention == () == results.unknown and {q.probe for q in folder.questions()} == {

@@ -20,8 +20,8 @@ _Held: TypeAlias = dict[tuple[str, str, str], bool]  # (example, question id, ch
 
 def passed_by_all(arms: Mapping[str, Rows]) -> tuple[str, ...]:
     """The kinds of check that say nothing about the arms, because each arm that is compared by form passes them in at
-    least 95 %: counted in, they would make every difference between arms smaller. None is named where fewer than two arms
-    are compared, or where no other kind would be left."""
+    least 95 %: counted in, they would make every difference smaller. None is named where fewer than two arms are
+    compared, or where no other kind would be left."""
     held = [_held(arms[label]) for label in (*TUNED, *UNTRAINED) if label in arms]
     held = [own for own in held if own]
     shares = [_shares(own) for own in held] if len(held) > 1 else []

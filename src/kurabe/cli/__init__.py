@@ -62,6 +62,10 @@ def application(t: Texts) -> typer.Typer:
         def list_commands(self, ctx: Any) -> list[str]:
             return list(COMMANDS)
 
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            self.commands = dict.fromkeys(COMMANDS)  # by name: a mistyped one is told the nearest of these
+            return super().resolve_command(ctx, args)
+
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             return load(cmd_name, t) if cmd_name in COMMANDS else None
 

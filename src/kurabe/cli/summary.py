@@ -30,7 +30,7 @@ LEFT_OUT = ("audit.note.trial-broken", "audit.note.rows-skipped", "data.note.no-
             "audit.note.nothing-to-shuffle", "audit.note.retention-left-out", "audit.note.documents-hold-held-out",
             "audit.note.minutes-exceeded", "audit.note.cut-seeds",
             "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings",
-            "analysis.checks_passed")  # fmt: skip
+            "analysis.checks_passed", "data.note.documents-language")  # fmt: skip
 
 
 CURVE_SHOWN = ("recall", "interval", "prompt", "trained", "general", "seeds")

@@ -206,7 +206,7 @@ def fault_cost(found: Finding, t: Texts) -> str:
     numbers = {name: 100 * getattr(cost, name) for name in ("points", "low", "high")}
     if cost.shown:
         return t("audit.cost.shown", fault=fault, **numbers)
-    return t("audit.cost.not_shown", fault=fault, low=numbers["low"], high=numbers["high"])
+    return t("audit.cost.not_shown", fault=fault, gain=-numbers["low"], loss=numbers["high"])
 
 
 def command(results: Results) -> str:
