@@ -524,7 +524,7 @@ def test_check_shows_what_is_there_and_refuses_what_a_run_would_refuse(kurabe: K
     assert ran.code == errors.EXIT_DATA and "bad.jsonl:2" in ran.out
     report = json.loads(kurabe("check", bad, "--json").out)
     assert report["ok"] is False and report["skipped"] == 1
-    assert f"kurabe run {bad} --skip-bad" in "".join(ran.out.split("\n")), "what would leave those rows out"
+    assert f"kurabe run {bad} --skip-bad" in ran.out, "what would leave those rows out"
     assert "--skip-bad" not in good.out
     leak = tmp_path / "leak.jsonl"
     leak.write_text('{"question": "Q?", "answer": "It is $5.", "held_out": ["Q?"]}\n', encoding="utf-8")

@@ -63,7 +63,8 @@ def application(t: Texts) -> typer.Typer:
             return list(COMMANDS)
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-            self.commands = dict.fromkeys(COMMANDS)  # by name: a mistyped one is told the nearest of these
+            # By their names: a mistyped one is told the nearest of these.
+            self.commands: dict[str, Any] = dict.fromkeys(COMMANDS)
             return super().resolve_command(ctx, args)
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
