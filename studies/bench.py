@@ -124,9 +124,10 @@ def run(plan: Plan, path: Path, settings: RunSettings, say: Say) -> None:
 
 def end(writer: Writer, trials: int, command: str, say: Say) -> None:
     """Store and say that a session did all that was left."""
-    lasted = time.time() - psutil.Process().create_time()
+    process = psutil.Process()
+    lasted, times = time.time() - process.create_time(), process.cpu_times()
     load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
-    writer.append(End(trials=trials, seconds=lasted, load=load))
+    writer.append(End(trials=trials, seconds=lasted, load=load, processor=times.user + times.system))
     say(f"{said_seconds(lasted)} since the start of the process. The page: {command} --page")
 
 
