@@ -608,7 +608,10 @@ def test_style_stands_beside_recall_and_reaches_the_differences(formed: tuple[Re
     assert all(arm.style and set(arm.checks) == {"unwanted", "max_length"} for arm in results.arms)
     for arm in results.arms:
         assert arm.checks["max_length"].value == 1
-    assert arms["base"].checks["unwanted"].value == 0 and arms["base"].style and arms["base"].style.value == 0.5
+    assert arms["base"].checks["unwanted"].value == 0
+    # Every arm keeps to the length: that tells them not apart, and only the other check is left in their form.
+    assert all(arm.style == arm.checks["unwanted"] for arm in results.arms)
+    assert {n.values["checks"] for n in results.notes if n.key == "analysis.checks_passed"} == {"max_length"}
     pairs = {(d.label, d.other) for d in results.differences if d.measure == "style"}
     assert pairs == {("lora", "prompt"), ("lora", "few-shot")}
     assert load_run(folder.path).model_dump(exclude={"seconds"}) == results.model_dump(exclude={"seconds"})
