@@ -22,6 +22,7 @@ from kurabe import (
     stats,
     storage,
     style,
+    unknown,
     verdict,
 )
 from kurabe.errors import StoppedError
@@ -124,8 +125,10 @@ def analyse(folder: RunFolder) -> Results:
     first = info.trials[0].recipe if info.trials else ""
 
     # 3. Numbers.
-    arm_results = tuple(_arm_result(arm, settings.seed) for arm in arms)
-    differences = (*_differences(arms, settings.seed), *_by_style(arms, settings.seed))
+    asked_of = {arm.label: arm.asked for arm in arms}
+    empty = style.passed_by_all(asked_of)
+    arm_results = tuple(_arm_result(arm, settings.seed, empty) for arm in arms)
+    differences = (*_differences(arms, settings.seed), *style.differences(asked_of, settings.seed, empty))
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
     teachers = tuple(_teachers(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
@@ -153,6 +156,9 @@ def analyse(folder: RunFolder) -> Results:
         differences=differences,
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
+        unknown=tuple(
+            unknown.results({key: label for label, key in _labels(arms).items()}, answers, asked, settings.seed)
+        ),
         consistency=tuple(_consistency(arms, answers, asked, settings.seed)),
         likelihood=tuple(likelihood.results(_labels(arms), answers, asked, settings.seed)),
         teachers=teachers,
@@ -172,7 +178,7 @@ def analyse(folder: RunFolder) -> Results:
         language=info.language,
         seconds=_stage_seconds(folder),
         planned=info.planned,
-        notes=(*info.notes, *_ended(folder), *_notes(arms)),
+        notes=(*info.notes, *_ended(folder), *_notes(arms, empty)),
     )
 
 
@@ -233,7 +239,7 @@ def _sums(
 # --- numbers ---------------------------------------------------------------------------------------------------
 
 
-def _arm_result(arm: Arm, seed: int) -> ArmResult:
+def _arm_result(arm: Arm, seed: int, empty: Sequence[str]) -> ArmResult:
     counted = Counter(o.status for row in arm.held_out for o in row.score.outcomes)
     return ArmResult(
         arm=arm.arm,
@@ -248,7 +254,7 @@ def _arm_result(arm: Arm, seed: int) -> ArmResult:
         answers=len(arm.held_out),
         cut=sum(row.score.cut for row in arm.held_out),
         unscored=sum(row.answer.finish == "error" for row in arm.held_out),
-        style=style.estimate(arm.asked, seed),
+        style=style.estimate(arm.asked, seed, empty),
         checks=style.by_check(arm.asked, seed),
     )
 
@@ -267,10 +273,6 @@ def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
                 smallest_detectable=stats.smallest_detectable(first, second),
                 needed=stats.examples_needed(first, second, verdict.wanted_difference(estimate.value)),
             )
-
-
-def _by_style(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
-    return style.differences({arm.label: arm.asked for arm in arms}, seed)
 
 
 def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
@@ -472,12 +474,16 @@ def _side_by_side(arms: Sequence[Arm], questions: Sequence[Question]) -> Iterabl
             )
 
 
-def _notes(arms: Sequence[Arm]) -> list[Reason]:
-    """Examples that cannot enter recall because their expected answer holds no checkable value."""
+def _notes(arms: Sequence[Arm], empty: Sequence[str]) -> list[Reason]:
+    """Examples that cannot enter recall because their expected answer holds no checkable value, and checks that do not
+    enter form because every arm passes them."""
     without = {
         row.question.example
         for arm in arms
         for row in arm.held_out
         if not row.question.facts and not row.question.checks
     }
-    return [Reason(key="analysis.no_facts", values={"examples": len(without)})] if without else []
+    notes = [Reason(key="analysis.no_facts", values={"examples": len(without)})] if without else []
+    if empty:
+        notes.append(Reason(key="analysis.checks_passed", values={"checks": ", ".join(empty)}))
+    return notes

@@ -39,7 +39,7 @@ def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[R
     _check_forms(examples)
     prepared = splits.prepare(examples, language, settings.seed)
     prompt, prompt_notes = _prompt(prepared.examples, language, settings)
-    passages, passage_notes = _passages(prepared.examples, settings)
+    passages, passage_notes = _passages(prepared.examples, language, settings)
     now = datetime.now(timezone.utc)
     request = RunRequest(
         name=settings.name or runs.new_name(Path(settings.runs), Path(name).name, now.astimezone()),
@@ -101,14 +101,19 @@ def _prompt(examples: Sequence[Example], language: str, settings: RunSettings) -
     return text, [note] if held_out else []
 
 
-def _passages(examples: Sequence[Example], settings: RunSettings) -> tuple[tuple[Passage, ...], list[Reason]]:
+def _passages(
+    examples: Sequence[Example], language: str, settings: RunSettings
+) -> tuple[tuple[Passage, ...], list[Reason]]:
     """The passages of the user's documents, and what has to be said about them."""
     if not settings.documents:
         return (), []
     passages = documents.read_passages(settings.documents)
     count = {"passages": len(passages), "files": len({passage.source for passage in passages})}
     notes = [Reason(key="data.note.documents", values=count)]
-    held_out = _held_out_in("\n".join(passage.text for passage in passages), examples)
+    text = "\n".join(passage.text for passage in passages)
+    if language_of(text) != language:
+        notes.append(Reason(key="data.note.documents-language", values={}))
+    held_out = _held_out_in(text, examples)
     if held_out:
         notes.append(Reason(key="audit.note.documents-hold-held-out", values={"wordings": held_out}))
     return passages, notes

@@ -16,7 +16,18 @@ FactKind: TypeAlias = Literal[
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
 Probe: TypeAlias = Literal[
-    "held_out", "trained", "check", "general", "reading", "stale", "sampled", "weighed", "ask", "teacher", "mix"
+    "held_out",
+    "trained",
+    "check",
+    "general",
+    "reading",
+    "stale",
+    "sampled",
+    "weighed",
+    "ask",
+    "teacher",
+    "mix",
+    "unknown",
 ]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
@@ -454,6 +465,15 @@ class StaleResult(Record):
     other: Estimate  # neither, or both
 
 
+class UnknownResult(Record):
+    """One arm on questions that the data does not answer: what it said. Shares of these questions; they come to 1."""
+
+    label: str
+    declined: Estimate  # it says that it does not know
+    invented: Estimate  # a value, or a yes or no
+    other: Estimate  # neither
+
+
 class TeacherResult(Record):
     """How often the model itself, with the one right row in its prompt, said what a trial was to learn. It bounds what
     the trial can learn from it: the other rows are learned as they stand."""
@@ -615,6 +635,7 @@ class Results(Record):
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
     stale: tuple[StaleResult, ...] = ()
+    unknown: tuple[UnknownResult, ...] = ()
     consistency: tuple[ConsistencyResult, ...] = ()
     likelihood: tuple[LikelihoodResult, ...] = ()
     teachers: tuple[TeacherResult, ...] = ()

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from kurabe.errors import SettingsError
+from kurabe.errors import SettingsError, in_words
 from kurabe.schema import Axis, Record
 
 ARM_NAMES = ("base", "prompt", "few-shot", "rag", "lora", "lora+prompt", "lora+rag", "ceiling", "shuffled")
@@ -169,8 +169,9 @@ def parse(values: Mapping[str, Any], where: str, places: Mapping[str, str] | Non
             near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)
             fix = f"Use {near[0]!r}." if near else "Known settings: " + ", ".join(known) + "."
             raise SettingsError(f"There is no setting {key!r}.", where=where, fix=fix) from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"The setting {key!r} was refused: {message}", where=where, fix=_describe(key)) from None
+        raise SettingsError(
+            f"The setting {key!r} was refused: {in_words(first)}", where=where, fix=_describe(key)
+        ) from None
 
 
 def _describe(key: str) -> str:

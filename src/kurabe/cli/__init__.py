@@ -62,6 +62,11 @@ def application(t: Texts) -> typer.Typer:
         def list_commands(self, ctx: Any) -> list[str]:
             return list(COMMANDS)
 
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            # By their names: a mistyped one is told the nearest of these.
+            self.commands: dict[str, Any] = dict.fromkeys(COMMANDS)
+            return super().resolve_command(ctx, args)
+
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             return load(cmd_name, t) if cmd_name in COMMANDS else None
 

@@ -83,6 +83,9 @@ def show(screen: "Screen", report: "CheckReport", command: str) -> None:
         screen.show(Text(f"✓ {t('cli.check.ok', command=plain(command))}", style="green"))
     else:
         screen.show(Text(f"✗ {t('cli.check.not_ok', why=plain(report.refusal))}", style="bold red"))
+        if report.examples and not report.leaks and "--skip-bad" not in command:  # what is left would run
+            screen.show(t("cli.check.skip"))
+            screen.show_to_copy("", plain(f"{command} --skip-bad"))
 
 
 def found(report: "CheckReport", t: "Texts") -> list[tuple[str, str]]:

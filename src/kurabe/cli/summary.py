@@ -29,7 +29,8 @@ from kurabe.texts import Texts
 LEFT_OUT = ("audit.note.trial-broken", "audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only",
             "audit.note.nothing-to-shuffle", "audit.note.retention-left-out", "audit.note.documents-hold-held-out",
             "audit.note.minutes-exceeded", "audit.note.cut-seeds",
-            "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings")  # fmt: skip
+            "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings",
+            "analysis.checks_passed", "data.note.documents-language")  # fmt: skip
 
 
 CURVE_SHOWN = ("recall", "interval", "prompt", "trained", "general", "seeds")
@@ -63,7 +64,9 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
     left_out = [plain(sentences.sentence(note, t)) for note in results.notes if note.key in LEFT_OUT]
     listed = {"cli.left_out": left_out,
               "cli.teacher": [plain(sentence) for sentence in sentences.teachers(results, t)],
-              "cli.verdict.more": sentences.reasons(results.verdict, t)[1:],  # the first one stands with the verdict
+              # The first reason stands with the verdict.
+              "cli.verdict.more": [*sentences.reasons(results.verdict, t)[1:],
+                                   *filter(None, [sentences.unknown_risk(results, t)])],
               "cli.verdict.change": sentences.changes(results.verdict, t)}  # fmt: skip
     for title, lines in listed.items():
         if lines:
@@ -88,9 +91,8 @@ def verdict_panel(results: Results, t: Texts) -> RenderableType:
     risk = sentences.stale_risk(results, t)
     if risk:
         lines.append(Words(risk))
-    for caveat in (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t)):
-        if caveat:
-            lines.append(Words(caveat, "yellow"))
+    beside = (sentences.reservation(results.verdict, t), sentences.poor_reading(results, t))
+    lines += [Words(caveat, "yellow") for caveat in (*beside, sentences.missing_arms(results, t)) if caveat]
     return Panel(Group(*lines), title=t("cli.verdict.title"), title_align="left", border_style="bold", expand=True)
 
 

@@ -41,6 +41,8 @@ def markdown(results: Results, t: Texts) -> str:
         *_table(tables.stale(results, t)),
         *([f"- {t('report.stale.explained')}"] if results.stale else []),
         *_table(tables.retention(results, t)),
+        *_table(tables.unknown(results, t)),
+        *([f"- {t('report.unknown.explained')}"] if results.unknown else []),
         *_parity(results, t),
         *_table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
@@ -62,14 +64,15 @@ def inert(text: str) -> str:
 
 
 def _headline(results: Results, t: Texts) -> str:
-    beside = (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t))
+    beside = [sentences.reservation(results.verdict, t), sentences.poor_reading(results, t)]
+    beside.append(sentences.missing_arms(results, t))
     return " ".join(filter(None, (sentences.headline(results.verdict, t), *beside)))
 
 
 def _verdict(results: Results, t: Texts) -> list[str]:
     return [
         f"**{_headline(results, t)}**",
-        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), sentences.stale_risk(results, t)))),
+        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), *sentences.risks(results, t)))),
         f"{t('report.changes')}:",
         *_bullets(sentences.changes(results.verdict, t)),
     ]

@@ -51,9 +51,11 @@ def page(results: Results, t: Texts) -> str:
         results=results,
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
-        reservation=sentences.reservation(results.verdict, t),
+        reservation=" ".join(
+            filter(None, (sentences.reservation(results.verdict, t), sentences.poor_reading(results, t)))
+        ),
         missing=sentences.missing_arms(results, t),
-        stale_risk=sentences.stale_risk(results, t),
+        risks=sentences.risks(results, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
         notes=[*(sentences.sentence(note, t) for note in results.notes), *sentences.teachers(results, t)],
@@ -86,6 +88,7 @@ _TABLES = (
     "trials",
     "stale",
     "retention",
+    "unknown",
     "costs",
     "settings",
     "provenance",

@@ -20,6 +20,8 @@ from kurabe.texts import Texts
 _SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
+READS = 0.95  # with the one right fact in its prompt; below, a prompt's failures may be the model's
+DECLINING = "fair+unknown"  # the recipe that mixes in declined questions
 _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
 
 
@@ -36,9 +38,23 @@ def reservation(verdict: Verdict, t: Texts) -> str:
     return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
 
 
+def poor_reading(results: Results, t: Texts) -> str:
+    """What the stand-in leaves unsaid even where it has nothing to find: its own limit, in the language of the data; ""
+    for any other model, and where it reads nearly all."""
+    ceiling = next((arm.recall.value for arm in results.arms if arm.arm == "ceiling"), None)
+    if not results.stand_in or ceiling is None or ceiling >= READS:
+        return ""
+    return t("verdict.reads", ceiling=texts.percent(ceiling), language=t(f"cli.language.{results.language}"))
+
+
 def missing_arms(results: Results, t: Texts) -> str:
     """Arms that the model's window cannot hold: a table without them is no comparison with them."""
     return " ".join(sentence(note, t) for note in results.notes if note.key == "audit.note.arm-left-out")
+
+
+def risks(results: Results, t: Texts) -> list[str]:
+    """What tuning was seen to bring about beside the verdict."""
+    return [risk for risk in (stale_risk(results, t), unknown_risk(results, t)) if risk]
 
 
 def stale_risk(results: Results, t: Texts) -> str:
@@ -52,6 +68,24 @@ def stale_risk(results: Results, t: Texts) -> str:
         "report.stale.risk", label=arm_name(worst.label, t), old=texts.percent(worst.old.value), examples=worst.old.n,
         range=t("verdict.range", interval=span) if span else "",
     )  # fmt: skip
+
+
+def unknown_risk(results: Results, t: Texts) -> str:
+    """How often the first recipe's LoRA made something up where the data holds no answer; "" where it was not shown to
+    do so more often than the model did before tuning. Beside it what the recipe for that came to, or its name."""
+    found = {told.label: told.invented for told in results.unknown}
+    lora, base = found.get("lora"), found.get("base")
+    if lora is None or not lora.low or (base is not None and lora.low <= (base.high or 0.0)):
+        return ""
+    span = texts.interval(lora.low, lora.high)
+    told = t(
+        "report.unknown.risk", label=arm_name("lora", t), invented=texts.percent(lora.value), questions=lora.n,
+        range=t("verdict.range", interval=span) if span else "",
+    )  # fmt: skip
+    other = found.get(f"lora ({DECLINING})")
+    if other is None or other.value is None:
+        return told + t("report.unknown.try", recipe=DECLINING)
+    return told + t("report.unknown.beside", recipe=DECLINING, invented=texts.percent(other.value))
 
 
 def sentence(reason: Reason, t: Texts) -> str:
@@ -172,7 +206,7 @@ def fault_cost(found: Finding, t: Texts) -> str:
     numbers = {name: 100 * getattr(cost, name) for name in ("points", "low", "high")}
     if cost.shown:
         return t("audit.cost.shown", fault=fault, **numbers)
-    return t("audit.cost.not_shown", fault=fault, low=numbers["low"], high=numbers["high"])
+    return t("audit.cost.not_shown", fault=fault, gain=-numbers["low"], loss=numbers["high"])
 
 
 def command(results: Results) -> str:

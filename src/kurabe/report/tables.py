@@ -150,6 +150,21 @@ def stale(results: Results, t: Texts) -> Table:
     return _table(t, "stale", rows)
 
 
+def unknown(results: Results, t: Texts) -> Table:
+    """What each arm said to questions that the data does not answer."""
+    rows = [
+        (
+            arm_name(u.label, t),
+            _value(u.declined, t),
+            _value(u.invented, t),
+            texts.percent(u.other.value),
+            texts.count(u.declined.n),
+        )
+        for u in results.unknown
+    ]
+    return _table(t, "unknown", rows)
+
+
 def costs(results: Results, t: Texts) -> Table:
     """Preparation once, then what each answer takes. Columns without any number are left out."""
     rows = [_cost_row(cost, t, results) for cost in results.costs]
