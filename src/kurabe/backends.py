@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kurabe import hub
+from kurabe import hub, snapshots
 from kurabe.errors import MissingError, SettingsError
 from kurabe.provenance import cores
 from kurabe.servers import key_from, server
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 TINY = "tiny"
 
 
+def embedded() -> Path:
+    """The folder of the embedded stand-in."""
+    return Path(str(resources.files("kurabe"))) / TINY
+
+
 def load(settings: RunSettings) -> Backend:
     """The model that the settings name, verified, loaded and ready to answer."""
     if server(settings.model) is not None:
@@ -32,20 +37,21 @@ def load(settings: RunSettings) -> Backend:
             fix="Give a model folder with --model; for wordings a server can be asked: kurabe reword --with.",
         )  # fmt: skip
     stand_in = settings.model == TINY
-    folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(os.path.expanduser(settings.model))
+    folder = embedded() if stand_in else snapshots.locate(settings.model)
     if stand_in and not (folder / "config.json").is_file():
         raise MissingError(
             "The embedded model is not in this installation.", where=str(folder),
-            fix="Install kurabe again, or give a model folder with --model.",
+            fix="Install kurabe again, or give another model with --model.",
         )  # fmt: skip
-    weights = hub.verify(folder if stand_in else settings.model)  # before torch is imported: a refusal is quick
+    weights = hub.verify(folder)  # before torch is imported: a refusal is quick
 
     import torch
 
     from kurabe.hf import HFBackend
 
     torch.set_num_threads(settings.threads or cores())
-    name = "kurabe-tiny" if stand_in else weights.path.resolve().name
+    snapshot = snapshots.of(weights.path)
+    name = "kurabe-tiny" if stand_in else snapshot.repo if snapshot else weights.path.resolve().name
     return HFBackend(weights, name, _device(settings.device), stand_in=stand_in)
 
 

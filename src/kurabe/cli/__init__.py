@@ -21,8 +21,8 @@ from kurabe import __version__
 from kurabe.texts import Texts, pick_language
 
 COMMANDS = (
-    "demo", "run", "curve", "check", "audit", "reword", "resume", "report", "ask", "ship", "chat", "workshop", "doctor",
-    "clean",
+    "demo", "run", "curve", "check", "audit", "reword", "resume", "report", "ask", "ship", "chat", "workshop", "models",
+    "doctor", "clean",
 )  # fmt: skip
 HELP = {"help_option_names": ["-h", "--help"]}
 # The options that every command has. Help texts are keys of the catalogue, here and in the commands' files.
