@@ -68,7 +68,7 @@ class Template:
                     enable_thinking=False, **self.special,
                 )  # fmt: skip
                 return rendered
-        except (TemplateError, TypeError, ValueError, OverflowError, RecursionError, MemoryError, _TooLong) as error:
+        except (*_TEMPLATES_RAISE, _TooLong) as error:
             raise MissingError(
                 "The model's chat template cannot render these messages.", where=self.where, why=str(error),
                 fix="Use the chat template that the model was published with.",
@@ -311,6 +311,12 @@ def _compile(template: str, where: str) -> Any:
         raise MissingError(
             "The model's chat template is not valid.", where=where, why=str(error), fix=COPY_AGAIN
         ) from None
+
+
+# What a stranger's program can do wrong inside the sandbox.
+_TEMPLATES_RAISE = (
+    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError,
+)  # fmt: skip
 
 
 class _TooLong(Exception):

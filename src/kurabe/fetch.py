@@ -77,7 +77,7 @@ def offer(name: Name) -> Offer:
         with tempfile.TemporaryDirectory() as folder:
             for config in sorted(names & {*CONFIGS}):
                 huggingface_hub.hf_hub_download(
-                    name.repo, config, revision=commit, local_dir=folder, endpoint=_endpoint(), etag_timeout=PATIENCE
+                    name.repo, config, revision=commit, local_dir=folder, etag_timeout=PATIENCE
                 )
             _check_configs(name, Path(folder))
     licence = (info.card_data or {}).get("license") or ""
@@ -97,7 +97,9 @@ def fetch(wanted: Offer, *, bars: bool = False) -> Path:
     try:
         with _asking(wanted.name):
             folder = huggingface_hub.snapshot_download(
-                wanted.name.repo, revision=wanted.name.revision or None, endpoint=_endpoint(), etag_timeout=PATIENCE,
+                wanted.name.repo,
+                revision=wanted.name.revision or None,
+                etag_timeout=PATIENCE,
                 allow_patterns=[file.name for file in wanted.files],
             )
     except KeyboardInterrupt:
@@ -214,7 +216,7 @@ def _told(name: Name, error: BaseException) -> MissingError:
     elif status == 401 and get_token():
         what, why = "The hub does not take this token.", str(error).strip().split("\n")[0]
         fix = f"Make a new one, {log_in}, then: {name.pull}"
-    elif isinstance(error, errors.RepositoryNotFoundError):
+    elif isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
         what, why = f"The hub has no model {name.repo}, or it is private.", ""
         fix = f"Check the name ({page}); for a private one {log_in}."
     elif status == 403:

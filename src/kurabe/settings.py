@@ -40,7 +40,9 @@ class Prices(Record):
 class RunSettings(Record):
     """Everything that decides a run, apart from the data file."""
 
-    model: str = Field("tiny", description="`tiny` (the embedded stand-in), a model folder, or ORG/NAME once it is pulled")
+    model: str = Field(
+        "tiny", description="`tiny` (the embedded stand-in), a model folder, or ORG/NAME once it is pulled"
+    )
     arms: tuple[str, ...] = Field(USUAL_ARMS, description="arms to compare; `all` adds `shuffled`, one more training")
     recipes: tuple[str, ...] = Field(("fair",), description="recipes to train by; the first one is the verdict's")
     seed: int = Field(0, ge=0, description="seed of adapters, row order and resampling")
