@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.loopback import serving
+from loopback import serving
 
 REPO, COMMIT = "small/chat", "a" * 40
 CARD = b"---\nlicense: apache-2.0\n---\nA random model.\n"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted_hub
+from scripted_hub import COMMIT, REPO, Hub
 
 from kurabe import hub, snapshots
 from kurabe.cli import main
 from kurabe.errors import EXIT_MISSING, EXIT_USAGE
-from tests import scripted_hub
-from tests.scripted_hub import COMMIT, REPO, Hub
 
 ROWS = Path(__file__).parents[1] / "examples" / "support-en.jsonl"
 

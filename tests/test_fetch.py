@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import scripted_hub
+from scripted_hub import COMMIT, REPO, Hub
 
 from kurabe import fetch, hub, snapshots
 from kurabe.errors import EXIT_MISSING, MissingError
 from kurabe.snapshots import Name
-from tests import scripted_hub
-from tests.scripted_hub import COMMIT, REPO, Hub
 
 NAME = Name(REPO)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import scripted_hub
+from scripted_hub import COMMIT, REPO
 
 from kurabe import snapshots
 from kurabe.errors import MissingError, SettingsError
 from kurabe.snapshots import Name
-from tests import scripted_hub
-from tests.scripted_hub import COMMIT, REPO
 
 OTHER = "b" * 40
 

@@ -29,20 +29,26 @@ def embedded() -> Path:
     return Path(str(resources.files("kurabe"))) / TINY
 
 
-def load(settings: RunSettings) -> Backend:
-    """The model that the settings name, verified, loaded and ready to answer."""
-    if server(settings.model) is not None:
+def find(model: str) -> Path:
+    """The folder of a model that the settings name; MissingError, at once, where it is not all there."""
+    if server(model) is not None:
         raise SettingsError(
-            "A run trains adapters, and a server's weights cannot be trained from here.", where=settings.model,
+            "A run trains adapters, and a server's weights cannot be trained from here.", where=model,
             fix="Give a model folder with --model; for wordings a server can be asked: kurabe reword --with.",
         )  # fmt: skip
-    stand_in = settings.model == TINY
-    folder = embedded() if stand_in else snapshots.locate(settings.model)
-    if stand_in and not (folder / "config.json").is_file():
+    if model != TINY:
+        return snapshots.locate(model)
+    if not (embedded() / "config.json").is_file():
         raise MissingError(
-            "The embedded model is not in this installation.", where=str(folder),
+            "The embedded model is not in this installation.", where=str(embedded()),
             fix="Install kurabe again, or give another model with --model.",
         )  # fmt: skip
+    return embedded()
+
+
+def load(settings: RunSettings) -> Backend:
+    """The model that the settings name, verified, loaded and ready to answer."""
+    stand_in, folder = settings.model == TINY, find(settings.model)
     weights = hub.verify(folder)  # before torch is imported: a refusal is quick
 
     import torch

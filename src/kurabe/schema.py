@@ -487,6 +487,16 @@ class CurvePoint(Record):
     seeds: int = 1
 
 
+class ModelRun(Record):
+    """One model of a curve over models: a finished run of its own, on the same rows and by the same recipe."""
+
+    run: str  # the name of its run folder
+    model: ModelInfo
+    rank: int
+    rate: float  # the recipe's, carried to this model
+    points: tuple[CurvePoint, ...]  # axis "models", x = parameters
+
+
 class Crossing(Record):
     """Where along an axis the LoRA's recall reaches the prompt's, on the same examples."""
 
@@ -626,6 +636,7 @@ class Results(Record):
     seconds: dict[str, float]  # stage -> seconds, displayed only
     planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
+    models: tuple[ModelRun, ...] = ()  # where this run closes a curve over models: all of it, by size
     parity: Parity | None = None  # of the files that were shipped into the run's folder since
 
 

@@ -132,7 +132,7 @@ def look_up(name: Name) -> Snapshot:
     commits = ", ".join(snapshot.commit[:SHORT] for snapshot in there)
     raise MissingError(
         f"The cache has no {name.revision or 'main'} of {name.repo}.", where=str(there[0].path.parent),
-        why=f"It has {commits}.", fix=f"Name one of them, as in {Name(name.repo, there[0].commit[:SHORT])}, or: {name.pull}",
+        why=f"It has {commits}.", fix=f"{name.pull}, or name one that is there: {name.repo}@{there[0].commit[:SHORT]}",
     )  # fmt: skip
 
 
@@ -167,6 +167,11 @@ def describe(folder: Path, name: Name | None = None) -> Described:
     except MissingError as error:
         fault, fix = error.what, error.fix
     return Described(size, parameters, licence(folder), fault, fix)
+
+
+def refuse(folder: Path, described: Described) -> NoReturn:
+    """The fault of a model folder as an error."""
+    raise MissingError(described.fault, where=str(folder), fix=described.fix)
 
 
 def licence(folder: Path) -> str:

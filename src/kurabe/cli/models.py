@@ -44,7 +44,7 @@ def list_models(screen: "Screen") -> None:
     if screen.json:
         screen.data({"version": 1, "models": [_row(*row) for row in rows]})
         return
-    for name, commit, folder, described in rows:
+    for name, commit, _, described in rows:
         _show(screen, name, commit, described)
         if screen.quiet:
             continue
@@ -71,7 +71,8 @@ def pull(screen: "Screen", model: str, revision: str | None, yes: bool) -> None:
         fetched = offer.left
     folder = fetch.fetch(offer, bars=not (screen.quiet or screen.json) and sys.stderr.isatty())
     described = snapshots.describe(folder, name)
-    _refuse_unusable(folder, described)
+    if described.fault:
+        snapshots.refuse(folder, described)
     snapshots.rehearse(folder)
     if screen.json:
         screen.data({"version": 1, "fetched": fetched, **_row(name.repo, folder.name, folder, described)})
@@ -95,7 +96,8 @@ def verify(screen: "Screen", model: str, revision: str | None) -> None:
     else:
         folder = embedded() if model == TINY else snapshots.locate(model)
     described = snapshots.describe(folder, name)
-    _refuse_unusable(folder, described)
+    if described.fault:
+        snapshots.refuse(folder, described)
     files = dict(snapshots.prove(folder))
     damaged = [file for file, right in files.items() if right is False]
     if damaged:
@@ -121,13 +123,6 @@ def _named(model: str, revision: str | None) -> "Name":
 
     name = snapshots.named(model)
     return name._replace(revision=revision) if revision else name
-
-
-def _refuse_unusable(folder: Path, described: "Described") -> None:
-    from kurabe.errors import MissingError
-
-    if described.fault:
-        raise MissingError(described.fault, where=str(folder), fix=described.fix)
 
 
 def _commit(folder: Path) -> str:
