@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import kurabe
+from kurabe import tuned
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -78,6 +79,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tokenizer(folder)
     write_model(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_rates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user of this machine has tuned decides no test."""
+    monkeypatch.setattr(tuned, "place", lambda: tmp_path_factory.getbasetemp() / "no-rates")
 
 
 @pytest.fixture

@@ -35,9 +35,7 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
 
 def parts(folder: Path) -> tuple[Part, ...]:
     """What `plan` makes of two models, without their weights."""
-    return tuple(
-        Part(name, settings(folder, name=f"size-{k}-{name}")) for k, name in enumerate(PARAMETERS, start=1)
-    )
+    return tuple(Part(name, settings(folder, name=f"size-{k}-{name}")) for k, name in enumerate(PARAMETERS, start=1))
 
 
 def backend(data: Path, name: str) -> FakeBackend:

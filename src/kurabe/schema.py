@@ -497,6 +497,33 @@ class ModelRun(Record):
     points: tuple[CurvePoint, ...]  # axis "models", x = parameters
 
 
+class RateTried(Record):
+    """What one learning rate came to on check wordings, over a few seeds."""
+
+    factor: float  # on the rate that the recipe's rule gives
+    recall: float
+    low: float | None = None
+    high: float | None = None
+    seeds: int
+
+
+class TunedRate(Record):
+    """What `kurabe tune-recipe` found for one model."""
+
+    version: int = SCHEMA_VERSION
+    model: str
+    model_sha256: str
+    recipe: str
+    factor: float  # the runs of this model use it
+    rate: float  # what it comes to at this model's width
+    hidden: int
+    examples: int
+    data: str
+    tried: tuple[RateTried, ...]
+    created: str  # ISO 8601, UTC
+    kurabe: str
+
+
 class Crossing(Record):
     """Where along an axis the LoRA's recall reaches the prompt's, on the same examples."""
 
