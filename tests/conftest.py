@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _no_rates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the user of this machine has tuned decides no test."""
-    monkeypatch.setattr(tuned, "place", lambda: tmp_path_factory.getbasetemp() / "no-rates")
+    folder = tmp_path_factory.getbasetemp() / f"rates-{uuid.uuid4().hex}"
+    monkeypatch.setattr(tuned, "place", lambda: folder)
 
 
 @pytest.fixture
