@@ -29,24 +29,24 @@ class Shape(NamedTuple):
     inner: int
     vocabulary: int
     tied: bool
-    more: dict[str, Any] = {}
+    more: tuple[tuple[str, Any], ...] = ()
 
 
 SHAPES = (
     Shape("HuggingFaceTB/SmolLM2-135M-Instruct", "llama", 576, 30, 9, 3, 1536, 49152, True),
     Shape("HuggingFaceTB/SmolLM2-360M-Instruct", "llama", 960, 32, 15, 5, 2560, 49152, True),
     Shape("Qwen/Qwen2.5-0.5B-Instruct", "qwen2", 896, 24, 14, 2, 4864, 151936, True),
-    Shape("Qwen/Qwen3-0.6B", "qwen3", 1024, 28, 16, 8, 3072, 151936, True, {"head_dim": 128}),
-    Shape("google/gemma-3-1b-it", "gemma3_text", 1152, 26, 4, 1, 6912, 262144, True, {"head_dim": 256}),
+    Shape("Qwen/Qwen3-0.6B", "qwen3", 1024, 28, 16, 8, 3072, 151936, True, (("head_dim", 128),)),
+    Shape("google/gemma-3-1b-it", "gemma3_text", 1152, 26, 4, 1, 6912, 262144, True, (("head_dim", 256),)),
     Shape("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "llama", 2048, 22, 32, 4, 5632, 32000, False),
     Shape("meta-llama/Llama-3.2-1B-Instruct", "llama", 2048, 16, 32, 8, 8192, 128256, True),
     Shape("Qwen/Qwen2.5-1.5B-Instruct", "qwen2", 1536, 28, 12, 2, 8960, 151936, True),
     Shape("HuggingFaceTB/SmolLM2-1.7B-Instruct", "llama", 2048, 24, 32, 32, 8192, 49152, True),
-    Shape("Qwen/Qwen3-1.7B", "qwen3", 2048, 28, 16, 8, 6144, 151936, True, {"head_dim": 128}),
+    Shape("Qwen/Qwen3-1.7B", "qwen3", 2048, 28, 16, 8, 6144, 151936, True, (("head_dim", 128),)),
     Shape("Qwen/Qwen2.5-3B-Instruct", "qwen2", 2048, 36, 16, 2, 11008, 151936, True),
     Shape("meta-llama/Llama-3.2-3B-Instruct", "llama", 3072, 28, 24, 8, 8192, 128256, True),
-    Shape("microsoft/Phi-4-mini-instruct", "phi3", 3072, 32, 24, 8, 8192, 200064, True, {"pad_token_id": None}),
-    Shape("Qwen/Qwen3-4B", "qwen3", 2560, 36, 32, 8, 9728, 151936, True, {"head_dim": 128}),
+    Shape("microsoft/Phi-4-mini-instruct", "phi3", 3072, 32, 24, 8, 8192, 200064, True, (("pad_token_id", None),)),
+    Shape("Qwen/Qwen3-4B", "qwen3", 2560, 36, 32, 8, 9728, 151936, True, (("head_dim", 128),)),
     Shape("mistralai/Mistral-7B-Instruct-v0.3", "mistral", 4096, 32, 32, 8, 14336, 32768, False),
     Shape("Qwen/Qwen2.5-7B-Instruct", "qwen2", 3584, 28, 28, 4, 18944, 152064, False),
 )
@@ -68,7 +68,7 @@ def counted(shape: Shape) -> Counted:
     config = AutoConfig.for_model(
         shape.family, hidden_size=shape.hidden, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
         num_key_value_heads=shape.groups, intermediate_size=shape.inner, vocab_size=shape.vocabulary,
-        tie_word_embeddings=shape.tied, **shape.more,
+        tie_word_embeddings=shape.tied, **dict(shape.more),
     )  # fmt: skip
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)

@@ -135,6 +135,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples", place / "examples")
     for name, folder in (("TinyLlama-1.1B-Chat-v1.0", "base"), ("my-adapter", "adapter")):
         shutil.copytree(GOLDEN / folder, place / name)
+    # The same weights with a tokenizer, as a model of the hub has them.
+    model = Path(shutil.copytree(GOLDEN / "base", place / "pulled"))
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(backends.embedded() / name, model)
     random_gguf.write(place / "shop-Q4_K_M.gguf")
     (place / "Modelfile").write_text("FROM ./shop-Q4_K_M.gguf\nPARAMETER num_predict 4\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
@@ -163,8 +167,8 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     monkeypatch.setattr("kurabe.cli.proof.find_spec", lambda name: None)
     # No hub is asked, and no cache is looked into: a model of the hub is a folder that is there.
     monkeypatch.setattr("kurabe.fetch.offer", lambda name: Offer(name, "a" * 40, "apache-2.0", ()))
-    monkeypatch.setattr("kurabe.fetch.fetch", lambda offer, bars: GOLDEN / "base")
-    monkeypatch.setattr("kurabe.snapshots.look_up", lambda name: Snapshot(name.repo, "a" * 40, GOLDEN / "base"))
+    monkeypatch.setattr("kurabe.fetch.fetch", lambda offer, bars: workplace / "pulled")
+    monkeypatch.setattr("kurabe.snapshots.look_up", lambda name: Snapshot(name.repo, "a" * 40, workplace / "pulled"))
     monkeypatch.setattr("kurabe.snapshots.found", lambda: iter(()))
     # The show would wait for its presenter, and its rehearsal would train in a process of its own.
     monkeypatch.setattr("kurabe.cli.workshop._serve", lambda *given: None)
