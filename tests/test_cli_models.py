@@ -57,7 +57,7 @@ def test_the_list_has_the_stand_in_and_says_what_is_wrong_with_the_others(
 
 
 def test_nothing_is_fetched_without_a_yes(served: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    assert called("models", "pull", REPO) == 0
+    assert called("models", "pull", REPO) == EXIT_USAGE
     assert "--yes" in capsys.readouterr().err
     assert not [path for _, path, _ in served.asked if path.endswith(".safetensors")]
 

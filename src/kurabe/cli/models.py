@@ -66,7 +66,7 @@ def pull(screen: "Screen", model: str, revision: str | None, yes: bool) -> None:
         about = {"size": texts.size(offer.size), "left": texts.size(offer.left), "count": len(offer.files)}
         about |= {"model": name.repo, "commit": offer.commit[: snapshots.SHORT]}
         screen.say(t("cli.models.offer", licence=offer.licence or t("cli.models.no_licence"), **about))
-        if not (yes or _agreed(screen, t("cli.models.ask", size=about["left"]))):
+        if not (yes or _agreed(name, t("cli.models.ask", size=about["left"]))):
             return
         fetched = offer.left
     folder = fetch.fetch(offer, bars=not (screen.quiet or screen.json) and sys.stderr.isatty())
@@ -132,11 +132,12 @@ def _commit(folder: Path) -> str:
     return found.commit if found else ""
 
 
-def _agreed(screen: "Screen", question: str) -> bool:
-    """A yes from somebody who can be asked: where stdin is no terminal, nobody is."""
+def _agreed(name: "Name", question: str) -> bool:
+    """A yes from somebody who can be asked. Where stdin is no terminal nobody is, and a script must not go on."""
+    from kurabe.errors import SettingsError
+
     if not sys.stdin.isatty():
-        screen.say(screen.t("cli.models.say_yes"))
-        return False
+        raise SettingsError("Nothing was fetched: there is nobody to ask here.", fix=f"{name.pull} --yes")
     return typer.confirm(question, err=True)
 
 
