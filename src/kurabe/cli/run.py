@@ -51,8 +51,8 @@ def command(
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
         "documents": documents, "nearest": nearest,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
-        "rate": rate, "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
-        "samples": samples,
+        "rate": rate, "retention": retention, "threads": threads, "device": device, "samples": samples,
+        "questions_per_day": questions_per_day,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     done = carry_out(screen, file, load_settings(settings, flags=flags), dry_run)
