@@ -56,6 +56,17 @@ def test_the_list_has_the_stand_in_and_says_what_is_wrong_with_the_others(
     assert "tokenizer.json" in screen and "kurabe models pull small/hole --revision" in screen
 
 
+def test_a_stranger_s_card_says_nothing_to_the_terminal(
+    cache: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = scripted_hub.write(tiny_folder, cache)
+    (snapshot / "README.md").write_text('---\nlicense: "mit\\e[2J"\n---\n', encoding="utf-8")
+    assert snapshots.licence(snapshot) == "mit\x1b[2J"
+    assert called("models") == 0
+    screen = capsys.readouterr().out
+    assert "mit" in screen and "\x1b[2J" not in screen
+
+
 def test_nothing_is_fetched_without_a_yes(served: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     assert called("models", "pull", REPO) == EXIT_USAGE
     assert "--yes" in capsys.readouterr().err

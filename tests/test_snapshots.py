@@ -111,7 +111,10 @@ def test_a_description_is_of_headers_and_the_card(snapshot: Path) -> None:
     assert described.size > weights
 
 
-@pytest.mark.parametrize("card", ["", "no head", "---\n[\n---\n", "---\nlicense:\n---\n", "---\n- a list\n---\n"])
+@pytest.mark.parametrize(
+    "card",
+    ["", "no head", "---\n[\n---\n", "---\nlicense:\n---\n", "---\n- a list\n---\n", "---\nlicense: [mit]\n---\n"],
+)
 def test_a_card_without_a_licence_names_none(snapshot: Path, card: str) -> None:
     (snapshot / "README.md").write_text(card, encoding="utf-8")
     assert snapshots.licence(snapshot) == ""

@@ -80,8 +80,8 @@ def offer(name: Name) -> Offer:
                     name.repo, config, revision=commit, local_dir=folder, etag_timeout=PATIENCE
                 )
             _check_configs(name, Path(folder))
-    licence = (info.card_data or {}).get("license") or ""
-    return Offer(name, commit, str(licence), files)
+    licence = (info.card_data or {}).get("license")
+    return Offer(name, commit, licence if isinstance(licence, str) else "", files)
 
 
 def fetch(wanted: Offer, *, bars: bool = False) -> Path:

@@ -19,9 +19,11 @@ import yaml
 from kurabe import chat, hub, storage
 from kurabe.errors import MissingError, SettingsError
 from kurabe.schema import Message
+from kurabe.settings import YAML_ERRORS
 
 _NAME = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>(?!.*\.\.)\w[\w./-]*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+CARD_LIMIT = 1 << 16  # bytes of a card that are read for its licence
 SHORT = 12  # digits of a commit that are shown
 
 
@@ -179,12 +181,15 @@ def licence(folder: Path) -> str:
     card = folder / "README.md"
     if not card.is_file():
         return ""
-    head = re.match(r"---\r?\n(.*?)\r?\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    with card.open("rb") as file:
+        text = file.read(CARD_LIMIT).decode("utf-8", "replace")
+    head = re.match(r"---\r?\n(.*?)\r?\n---", text, re.DOTALL)
     try:
         data = yaml.safe_load(head[1]) if head else None
-    except yaml.YAMLError:
+    except YAML_ERRORS:  # whatever a stranger's card holds
         return ""
-    return str(data.get("license") or "") if isinstance(data, dict) else ""
+    named = data.get("license") if isinstance(data, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 def prove(folder: Path) -> Iterator[tuple[str, bool | None]]:

@@ -37,6 +37,7 @@ def list_models(screen: "Screen") -> None:
     """The stand-in and every model of the cache, whole or not."""
     from kurabe import snapshots
     from kurabe.backends import TINY, embedded
+    from kurabe.cli.screen import plain
 
     t = screen.t
     rows = [(TINY, "", embedded(), snapshots.describe(embedded()))]
@@ -49,7 +50,7 @@ def list_models(screen: "Screen") -> None:
         if screen.quiet:
             continue
         if described.fault:
-            screen.show_beside("", t("cli.models.unusable", fault=described.fault))
+            screen.show_beside("", t("cli.models.unusable", fault=plain(described.fault)))
             screen.show_to_copy("", described.fix)
     if len(rows) == 1:
         screen.say(t("cli.models.none", folder=snapshots.cache()))
@@ -58,6 +59,7 @@ def list_models(screen: "Screen") -> None:
 def pull(screen: "Screen", model: str, revision: str | None, yes: bool) -> None:
     """Say what would come and how large it is, ask, fetch, verify."""
     from kurabe import fetch, snapshots, texts
+    from kurabe.cli.screen import plain
 
     t, name = screen.t, _named(model, revision)
     offer = fetch.offer(name)
@@ -65,7 +67,8 @@ def pull(screen: "Screen", model: str, revision: str | None, yes: bool) -> None:
     if offer.left:
         about = {"size": texts.size(offer.size), "left": texts.size(offer.left), "count": len(offer.files)}
         about |= {"model": name.repo, "commit": offer.commit[: snapshots.SHORT]}
-        screen.say(t("cli.models.offer", licence=offer.licence or t("cli.models.no_licence"), **about))
+        licence = plain(offer.licence) or t("cli.models.no_licence")
+        screen.say(t("cli.models.offer", licence=licence, **about))
         if not (yes or _agreed(name, t("cli.models.ask", size=about["left"]))):
             return
         fetched = offer.left
@@ -80,13 +83,14 @@ def pull(screen: "Screen", model: str, revision: str | None, yes: bool) -> None:
     _show(screen, name.repo, folder.name, described)
     screen.show(t("cli.models.pulled" if fetched else "cli.models.there", model=name))
     if described.licence:
-        screen.say(t("cli.models.terms", licence=described.licence))
+        screen.say(t("cli.models.terms", licence=plain(described.licence)))
 
 
 def verify(screen: "Screen", model: str, revision: str | None) -> None:
     """Every file against the hash that the cache knows, then headers, tokenizer and template."""
     from kurabe import snapshots
     from kurabe.backends import TINY, embedded
+    from kurabe.cli.screen import plain
     from kurabe.errors import MissingError
 
     t = screen.t
@@ -111,7 +115,7 @@ def verify(screen: "Screen", model: str, revision: str | None) -> None:
         screen.data({"version": 1, **_row(model, _commit(folder), folder, described), "files": files, "tokens": tokens})
         return
     for file, right in files.items():
-        screen.show_beside(t(f"cli.models.{'proven' if right else 'unproven'}"), file)
+        screen.show_beside(t(f"cli.models.{'proven' if right else 'unproven'}"), plain(file))
     _show(screen, model, _commit(folder), described)
     proven = sum(map(bool, files.values()))
     screen.show(t("cli.models.hashes" if proven else "cli.models.no_hashes", proven=proven, files=len(files)))
@@ -146,7 +150,7 @@ def _show(screen: "Screen", name: str, commit: str, described: "Described") -> N
     from rich.text import Text
 
     from kurabe import snapshots, texts
-    from kurabe.cli.screen import hanging
+    from kurabe.cli.screen import hanging, plain
 
     t = screen.t
     sign = Text("✗", style="red") if described.fault else Text("✓", style="green")
@@ -154,8 +158,8 @@ def _show(screen: "Screen", name: str, commit: str, described: "Described") -> N
     if described.parameters:
         about.append(t("cli.models.parameters", count=texts.count(described.parameters)))
         about.append(t("cli.models.memory", memory=texts.size(described.memory)))
-    about.append(described.licence or t("cli.models.no_licence"))
-    title = f"{name}@{commit[: snapshots.SHORT]}" if commit else name
+    about.append(plain(described.licence) or t("cli.models.no_licence"))
+    title = plain(f"{name}@{commit[: snapshots.SHORT]}" if commit else name)
     screen.show(hanging(sign, Text.assemble((title, "bold"), "\n" + " · ".join(about))))
 
 
