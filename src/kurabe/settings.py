@@ -59,16 +59,16 @@ class RunSettings(Record):
     minutes: int | None = Field(
         None, ge=1, le=10_080, description="fit the run into so many minutes, taking away what costs the least truth"
     )
+    rate: float | None = Field(
+        None, gt=0, le=1000,
+        description="factor on the learning rate of our recipes; none: what tune-recipe found for this model, or 1",
+    )  # fmt: skip
     exposures: int | None = Field(
         None, ge=1, description="times each example is seen in training; none: the recipe's own number (fair: 100)"
     )
     wordings: int | None = Field(
         None, ge=1, description="trained wordings used per example; none: the recipe's own number (fair: all)"
     )
-    rate: float | None = Field(
-        None, gt=0, le=1000,
-        description="factor on the learning rate of our recipes; none: what tune-recipe found for this model, or 1",
-    )  # fmt: skip
     retention: int = Field(60, ge=0, le=400, description="retention questions of each kind; 0 leaves them out")
     samples: int = Field(
         0, ge=0, le=50, description="times a question of each example is answered at temperature 0.7; 0 leaves it out"

@@ -49,10 +49,10 @@ def command(
 
     flags = {
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
-        "documents": documents, "nearest": nearest,
+        "documents": documents, "nearest": nearest, "rate": rate,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
-        "rate": rate, "retention": retention, "threads": threads, "device": device, "samples": samples,
-        "questions_per_day": questions_per_day,
+        "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
+        "samples": samples,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     done = carry_out(screen, file, load_settings(settings, flags=flags), dry_run)
