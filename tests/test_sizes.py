@@ -58,6 +58,7 @@ def test_models_are_looked_at_before_the_first_run_and_put_in_order(
     assert [part.model for part in planned] == [str(tiny_folder), "tiny"]  # 0.2M and 5M parameters
     assert len({part.folder for part in planned}) == 2
     assert all(part.settings.model == part.model and not part.settings.over for part in planned)
+    assert {part.settings.rate for part in planned} == {1.0}  # by the recipe's rule, whatever was found for one of them
     again = Path(shutil.copytree(tiny_folder, tmp_path / "again"))
     for models, error in (
         (["tiny"], SettingsError), (["tiny", "tiny"], SettingsError), ([str(tiny_folder), str(again)], SettingsError),

@@ -67,8 +67,10 @@ def plan(data: str | Path, models: Sequence[str], settings: RunSettings) -> tupl
             )
     now = datetime.now(timezone.utc).astimezone()
     name = settings.name or runs.new_name(Path(settings.runs), Path(data).name, now)
+    # Every model by the same rule: a rate that was found for one of them would set it apart.
+    same = {"over": (), "rate": settings.rate or 1.0}
     return tuple(
-        Part(model, settings.model_copy(update={"model": model, "name": f"{name}-{k}-{_short(model)}", "over": ()}))
+        Part(model, settings.model_copy(update={"model": model, "name": f"{name}-{k}-{_short(model)}", **same}))
         for k, model in enumerate(ordered, start=1)
     )
 
