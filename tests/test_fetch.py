@@ -131,6 +131,20 @@ def test_a_token_is_sent_and_a_wrong_one_is_told(served: Hub, monkeypatch: pytes
     assert served.tokens == {"Bearer hf_wrong"}
 
 
+def test_what_came_of_another_commit_or_in_part_is_not_taken_for_the_offer(
+    served: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    offer = fetch.offer(NAME)
+    for commit, says in (("b" * 40, "published anew"), (COMMIT, "did not come")):
+        (tmp_path / commit).mkdir()
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, c=commit, **__: str(tmp_path / c))
+        with pytest.raises(MissingError, match=says) as caught:
+            fetch.fetch(offer)
+        assert "kurabe models pull" in caught.value.fix
+
+
 def test_an_error_in_the_middle_keeps_what_came(served: Hub) -> None:
     served.status = {"model.safetensors": 500}
     assert "500" in refusal().what

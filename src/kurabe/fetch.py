@@ -133,6 +133,18 @@ def _check_space(wanted: Offer) -> None:
 
 def _check_arrived(wanted: Offer, folder: Path) -> None:
     """A file whose bytes are not those that the hub names is removed from the cache, so that it is fetched again."""
+    if folder.name != wanted.commit:
+        raise MissingError(
+            f"{wanted.name} was published anew while it was fetched.", where=str(folder),
+            why=f"It was {wanted.commit[: snapshots.SHORT]} before, and came as {folder.name[: snapshots.SHORT]}.",
+            fix=f"Look at it again: {wanted.name.pull}",
+        )  # fmt: skip
+    absent = [f.name for f in wanted.files if not (folder / f.name).is_file()]
+    if absent:
+        raise MissingError(
+            f"{len(absent)} of {len(wanted.files)} files did not come: {', '.join(absent)}.", where=str(folder),
+            fix=wanted.name.pull,
+        )  # fmt: skip
     damaged = [f.name for f in wanted.files if f.digest and not snapshots.has_digest(folder / f.name, f.digest)]
     for name in damaged:
         (folder / name).resolve().unlink()
