@@ -20,9 +20,11 @@ from kurabe import backends, dataset
 from kurabe.cli import COMMANDS, main
 from kurabe.export.winner import Winner
 from kurabe.fake import FakeBackend, rehearsal
+from kurabe.fetch import Offer
 from kurabe.runs import RunFolder
 from kurabe.servers import Server
 from kurabe.settings import RunSettings
+from kurabe.snapshots import Snapshot
 from kurabe.workshop.rehearsal import Rehearsal, Timed
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +44,7 @@ TWINS = [
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
     (DOCS / "audit.md", DOCS / "audit.ja.md"),
+    (DOCS / "models.md", DOCS / "models.ja.md"),
 ]
 
 
@@ -98,6 +101,13 @@ def test_the_pages_of_the_audit_are_current(language: str) -> None:
     assert read(DOCS / made.NAMES[language]) == made.page(language), "run: python docs/make_audit.py"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_pages_of_models_are_current(language: str) -> None:
+    made = generator("make_models")
+    assert read(made.PAGES[language]) == made.page(language), "run: python docs/make_models.py"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_stands_in_every_guide(name: str) -> None:
     for page in (DOCS / "guide.md", DOCS / "guide.ja.md"):
@@ -125,6 +135,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples", place / "examples")
     for name, folder in (("TinyLlama-1.1B-Chat-v1.0", "base"), ("my-adapter", "adapter")):
         shutil.copytree(GOLDEN / folder, place / name)
+    # The same weights with a tokenizer, as a model of the hub has them.
+    model = Path(shutil.copytree(GOLDEN / "base", place / "pulled"))
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(backends.embedded() / name, model)
     random_gguf.write(place / "shop-Q4_K_M.gguf")
     (place / "Modelfile").write_text("FROM ./shop-Q4_K_M.gguf\nPARAMETER num_predict 4\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
@@ -151,6 +165,11 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     shipped = Winner("lora", GOLDEN / "base", GOLDEN / "adapter", "You are kind.", 1)
     monkeypatch.setattr("kurabe.cli.origin.winner", lambda run, arm: shipped)
     monkeypatch.setattr("kurabe.cli.proof.find_spec", lambda name: None)
+    # No hub is asked, and no cache is looked into: a model of the hub is a folder that is there.
+    monkeypatch.setattr("kurabe.fetch.offer", lambda name: Offer(name, "a" * 40, "apache-2.0", ()))
+    monkeypatch.setattr("kurabe.fetch.fetch", lambda offer, bars: workplace / "pulled")
+    monkeypatch.setattr("kurabe.snapshots.look_up", lambda name: Snapshot(name.repo, "a" * 40, workplace / "pulled"))
+    monkeypatch.setattr("kurabe.snapshots.found", lambda: iter(()))
     # The show would wait for its presenter, and its rehearsal would train in a process of its own.
     monkeypatch.setattr("kurabe.cli.workshop._serve", lambda *given: None)
     rehearsed = Rehearsal((Timed("verdict", 1.0, 0.0),), 20, Path("runs"), ())

@@ -101,10 +101,12 @@ Statuses: TypeAlias = tuple[Status, ...]
 
 
 def load_run(path: str | Path) -> Results:
-    """The results of a run folder, analysed anew, and the proof of the files that were shipped from it since. Raises
-    `StoppedError` where the run is not finished."""
+    """The results of a run folder, analysed anew, with what was added since: the proof of the files that were shipped
+    from it, the other models of a curve. Raises `StoppedError` where the run is not finished."""
     folder = RunFolder.open(path)
-    return analyse(folder).model_copy(update={"parity": folder.parity()})
+    results, models = analyse(folder), folder.models()
+    drawn = (*results.curves, *(point for model in models for point in model.points))
+    return results.model_copy(update={"parity": folder.parity(), "models": models, "curves": drawn})
 
 
 def analyse(folder: RunFolder) -> Results:

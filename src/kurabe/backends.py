@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kurabe import hub
+from kurabe import hub, snapshots
 from kurabe.errors import MissingError, SettingsError
 from kurabe.provenance import cores
 from kurabe.servers import key_from, server
@@ -24,28 +24,40 @@ if TYPE_CHECKING:
 TINY = "tiny"
 
 
-def load(settings: RunSettings) -> Backend:
-    """The model that the settings name, verified, loaded and ready to answer."""
-    if server(settings.model) is not None:
+def embedded() -> Path:
+    """The folder of the embedded stand-in."""
+    return Path(str(resources.files("kurabe"))) / TINY
+
+
+def find(model: str) -> Path:
+    """The folder of a model that the settings name; MissingError, at once, where it is not all there."""
+    if server(model) is not None:
         raise SettingsError(
-            "A run trains adapters, and a server's weights cannot be trained from here.", where=settings.model,
+            "A run trains adapters, and a server's weights cannot be trained from here.", where=model,
             fix="Give a model folder with --model; for wordings a server can be asked: kurabe reword --with.",
         )  # fmt: skip
-    stand_in = settings.model == TINY
-    folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(os.path.expanduser(settings.model))
-    if stand_in and not (folder / "config.json").is_file():
+    if model != TINY:
+        return snapshots.locate(model)
+    if not (embedded() / "config.json").is_file():
         raise MissingError(
-            "The embedded model is not in this installation.", where=str(folder),
-            fix="Install kurabe again, or give a model folder with --model.",
+            "The embedded model is not in this installation.", where=str(embedded()),
+            fix="Install kurabe again, or give another model with --model.",
         )  # fmt: skip
-    weights = hub.verify(folder if stand_in else settings.model)  # before torch is imported: a refusal is quick
+    return embedded()
+
+
+def load(settings: RunSettings) -> Backend:
+    """The model that the settings name, verified, loaded and ready to answer."""
+    stand_in, folder = settings.model == TINY, find(settings.model)
+    weights = hub.verify(folder)  # before torch is imported: a refusal is quick
 
     import torch
 
     from kurabe.hf import HFBackend
 
     torch.set_num_threads(settings.threads or cores())
-    name = "kurabe-tiny" if stand_in else weights.path.resolve().name
+    snapshot = snapshots.of(weights.path)
+    name = "kurabe-tiny" if stand_in else snapshot.repo if snapshot else weights.path.resolve().name
     return HFBackend(weights, name, _device(settings.device), stand_in=stand_in)
 
 

@@ -277,10 +277,12 @@ def _sweep(
     )
     dash = alt.StrokeDash("said:N", legend=legend, scale=alt.Scale(domain=names, range=[_SWEPT[m][1] for m in shown]))
     values = sorted({point.x for point in points})
-    label = "'×' + datum.label" if axis == "rate" else "datum.label"
+    label = {"rate": "'×' + datum.label", "models": "replace(datum.label, 'G', 'B')"}.get(axis, "datum.label")
+    # Parameters in millions and billions, two figures of them; other values as they are.
+    form = ".2~s" if axis == "models" else "~g"
     x = alt.X(
         "x:Q",
-        axis=alt.Axis(title=name, values=values, format="~g", labelExpr=label, grid=False, domain=True),
+        axis=alt.Axis(title=name, values=values, format=form, labelExpr=label, grid=False, domain=True),
         scale=alt.Scale(type="linear" if axis == "seeds" else "log", domain=[values[0], values[-1]], nice=False),
     )  # fmt: skip
     y = alt.Y(

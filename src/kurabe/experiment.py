@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage
+from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage, tuned
 from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
@@ -134,9 +134,10 @@ def plan_run(
     with Meter() as loading:
         backend = backend or backends.load(settings)
     material = intake.material(request, examples)
+    settings, found = tuned.apply(settings, backend.info)
     pace = forecast.Pace(material, backend, settings.minutes)
     fitted = budget.fit(material, settings, pace, loading.seconds)
-    notes = (*request.notes, *fitted.work.notes, *fitted.notes)
+    notes = (*request.notes, *fitted.work.notes, *found, *fitted.notes)
     loading_seconds = fitted.planned.get("load") or loading.seconds
     return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, notes)
 
@@ -212,8 +213,10 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
     if not folder.planned:
         if asked.minutes:
             record("note", key="audit.note.minutes-measuring", values={"minutes": asked.minutes})
+        asked, found = tuned.apply(asked, backend.info)
         pace = forecast.Pace(material, backend, asked.minutes)
         fitted = budget.fit(material, asked, pace, record.elapsed)
+        fitted = fitted._replace(notes=(*found, *fitted.notes))
         refuse_the_impossible(fitted.work, request.data)
         folder.publish(
             {

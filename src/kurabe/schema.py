@@ -515,6 +515,43 @@ class CurvePoint(Record):
     seeds: int = 1
 
 
+class ModelRun(Record):
+    """One model of a curve over models: a finished run of its own, on the same rows and by the same recipe."""
+
+    run: str  # the name of its run folder
+    model: ModelInfo
+    rank: int
+    rate: float  # the recipe's, carried to this model
+    points: tuple[CurvePoint, ...]  # axis "models", x = parameters
+
+
+class RateTried(Record):
+    """What one learning rate came to on check wordings, over a few seeds."""
+
+    factor: float  # on the rate that the recipe's rule gives
+    recall: float
+    low: float | None = None
+    high: float | None = None
+    seeds: int
+
+
+class TunedRate(Record):
+    """What `kurabe tune-recipe` found for one model."""
+
+    version: int = SCHEMA_VERSION
+    model: str
+    model_sha256: str
+    recipe: str
+    factor: float  # the runs of this model use it
+    rate: float  # what it comes to at this model's width
+    hidden: int
+    examples: int
+    data: str
+    tried: tuple[RateTried, ...]
+    created: str  # ISO 8601, UTC
+    kurabe: str
+
+
 class Crossing(Record):
     """Where along an axis the LoRA's recall reaches the prompt's, on the same examples."""
 
@@ -656,6 +693,7 @@ class Results(Record):
     seconds: dict[str, float]  # stage -> seconds, displayed only
     planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
+    models: tuple[ModelRun, ...] = ()  # where this run closes a curve over models: all of it, by size
     parity: Parity | None = None  # of the files that were shipped into the run's folder since
 
 

@@ -40,7 +40,9 @@ class Prices(Record):
 class RunSettings(Record):
     """Everything that decides a run, apart from the data file."""
 
-    model: str = Field("tiny", description="`tiny` (the embedded stand-in) or a local model folder")
+    model: str = Field(
+        "tiny", description="`tiny` (the embedded stand-in), a model folder, or ORG/NAME once it is pulled"
+    )
     arms: tuple[str, ...] = Field(USUAL_ARMS, description="arms to compare; `all` adds `shuffled`, one more training")
     recipes: tuple[str, ...] = Field(("fair",), description="recipes to train by; the first one is the verdict's")
     seed: int = Field(0, ge=0, description="seed of adapters, row order and resampling")
@@ -57,6 +59,10 @@ class RunSettings(Record):
     minutes: int | None = Field(
         None, ge=1, le=10_080, description="fit the run into so many minutes, taking away what costs the least truth"
     )
+    rate: float | None = Field(
+        None, gt=0, le=1000,
+        description="factor on the learning rate of our recipes; none: what tune-recipe found for this model, or 1",
+    )  # fmt: skip
     exposures: int | None = Field(
         None, ge=1, description="times each example is seen in training; none: the recipe's own number (fair: 100)"
     )

@@ -19,7 +19,12 @@ def command(
     run: Annotated[list[str] | None, typer.Argument(help="cli.clean.run")] = None,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", help="cli.clean.yes")] = False,
+    rates: Annotated[bool, typer.Option("--rates", help="cli.clean.rates")] = False,
 ) -> None:
+    if rates:
+        clean_rates(screen, yes)
+        return
+
     from kurabe import texts
     from kurabe.cli.find import find_run, run_folders
 
@@ -38,6 +43,22 @@ def command(
         screen.show(t("cli.clean.deleted", count=len(deleted), size=texts.size(sum(sizes[f] for f in deleted))))
     else:
         screen.show(t("cli.clean.none") if not sizes else t("cli.clean.kept"))
+
+
+def clean_rates(screen: "Screen", yes: bool) -> None:
+    """Delete the learning rates that `kurabe tune-recipe` found, and no run."""
+    from kurabe import tuned
+
+    t, found = screen.t, list(tuned.found())
+    for rate in found:
+        screen.say(f"{f'×{rate.factor:g}':>8}  {rate.model}")
+    deleted = 0
+    if found and (yes or agreed(screen, t("cli.clean.ask_rates", count=len(found), folder=tuned.place()))):
+        deleted = tuned.forget()
+    if screen.json:
+        screen.data({"version": 1, "rates": [rate.model for rate in found], "deleted": deleted})
+    else:
+        screen.show(t("cli.clean.deleted_rates", count=deleted) if deleted else t("cli.clean.kept"))
 
 
 def size_of(folder: Path) -> int:

@@ -37,6 +37,7 @@ def command(
     max_new_tokens: Annotated[int | None, typer.Option(hidden=True, help="settings.max_new_tokens")] = None,
     exposures: Annotated[int | None, typer.Option(hidden=True, help="settings.exposures")] = None,
     wordings: Annotated[int | None, typer.Option(hidden=True, help="settings.wordings")] = None,
+    rate: Annotated[float | None, typer.Option(hidden=True, help="settings.rate")] = None,
     retention: Annotated[int | None, typer.Option(hidden=True, help="settings.retention")] = None,
     samples: Annotated[int | None, typer.Option(hidden=True, help="settings.samples")] = None,
     alternatives: Annotated[int | None, typer.Option(hidden=True, help="settings.alternatives")] = None,
@@ -50,7 +51,7 @@ def command(
 
     flags = {
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
-        "documents": documents, "nearest": nearest,
+        "documents": documents, "nearest": nearest, "rate": rate,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
         "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
         "samples": samples, "alternatives": alternatives, "stop": stop,

@@ -142,7 +142,7 @@ def teachers(results: Results, t: Texts) -> list[str]:
 
 def curve(results: Results, axis: str, t: Texts) -> list[str]:
     """What one curve says: where LoRA reaches the prompt, and what it predicted for a point that it had not seen."""
-    said = []
+    said = _models(results, t) if axis == "models" else []
     for found in results.crossings:
         if found.axis == axis:
             numbers = {name: axis_value(axis, getattr(found, name)) for name in ("at", "low", "high", "least", "most")}
@@ -157,6 +157,20 @@ def curve(results: Results, axis: str, t: Texts) -> list[str]:
                 measured=texts.percent(made.measured.value), predicted_range=spans[0], measured_range=spans[1],
             ))  # fmt: skip
     return said
+
+
+def _models(results: Results, t: Texts) -> list[str]:
+    """What a curve over models must say: that they are different models, and how each was trained."""
+    return [
+        t("curve.models.note"),
+        *(
+            t(
+                "curve.models.trained", name=run.model.name, rank=run.rank, rate=texts.rate(run.rate), run=run.run,
+                parameters=texts.count(run.model.parameters), device=run.model.device, dtype=run.model.dtype,
+            )
+            for run in results.models
+        ),
+    ]  # fmt: skip
 
 
 def _crossing_form(found: Crossing) -> str:

@@ -207,7 +207,7 @@ def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
         unseen = {prediction.x for prediction in results.predictions if prediction.axis == axis}
         rows = [
             _curve_row(
-                axis_value(axis, x) + (f" {t('curve.unseen')}" if x in unseen else ""),
+                _point_name(results, axis, x) + (f" {t('curve.unseen')}" if x in unseen else ""),
                 {p.measure: p for (a, at, _), p in measured.items() if (a, at) == (axis, x)},
             )
             for x in sorted({point.x for point in points if point.axis == axis})
@@ -217,6 +217,12 @@ def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
             (axis, Table(f"curve-{axis}", t("curve.caption", axis=t(f"curve.axis.{axis}")), head, tuple(rows)))
         )
     return found
+
+
+def _point_name(results: Results, axis: str, x: float) -> str:
+    """The value of x; over models the model's name with it."""
+    named = [run.model.name for run in results.models if axis == "models" and run.model.parameters == x]
+    return f"{named[0]} ({axis_value(axis, x)})" if named else axis_value(axis, x)
 
 
 def _curve_row(name: str, at: Mapping[str, CurvePoint]) -> tuple[str, ...]:
