@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from scripted_chat import DRIPS, Scripted, serving
 
-from kurabe import remote
+from kurabe import connection
+from kurabe.connection import Limits
 from kurabe.errors import MissingError
-from kurabe.remote import Limits, RemoteBackend
+from kurabe.remote import RemoteBackend
 from kurabe.schema import Answer, AnswerKey, Message, Request
 from kurabe.servers import Server, server
 
@@ -169,7 +170,7 @@ def test_no_try_begins_after_the_time_is_up(start: Start) -> None:
 
 
 def test_the_server_s_own_pause_is_kept_and_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote.random, "uniform", lambda low, high: low)
+    monkeypatch.setattr(connection.random, "uniform", lambda low, high: low)
     for header, least, most in (("1", 1.0, 20.0), ("86400", 0.3, 20.0), ("soon", 0.0, 20.0)):
         bound = 2.0 if header == "1" else 0.3
         before = time.monotonic()

@@ -19,7 +19,7 @@ from kurabe.servers import key_from, server
 from kurabe.settings import RunSettings
 
 if TYPE_CHECKING:
-    from kurabe.model import Backend
+    from kurabe.model import Answering, Backend
 
 TINY = "tiny"
 
@@ -50,7 +50,7 @@ def load(settings: RunSettings) -> Backend:
 
 
 @contextmanager
-def answering(name: str, key_variable: str = "") -> Iterator[Backend]:
+def answering(name: str, key_variable: str = "") -> Iterator[Answering]:
     """A model for answers only: a server's (`servers.py` says how it is named), a GGUF file, or what `load` takes.
 
     `key_variable` names the environment variable that holds the server's key.

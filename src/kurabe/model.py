@@ -42,11 +42,20 @@ class Score(NamedTuple):
     error: str = ""
 
 
-class Backend(Protocol):
-    """One loaded model. Answers come back in the order of the requests, one per request, whatever happens."""
+class Answering(Protocol):
+    """A model that answers, and may do no more: a server's, or a GGUF file's."""
 
     info: ModelInfo
     capabilities: Capabilities
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answer all requests, in their order, one answer per request whatever happens; a failed one is an `Answer`
+        with finish "error"."""
+        ...
+
+
+class Backend(Answering, Protocol):
+    """One loaded model, whose tokens are counted here, and which can be trained."""
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages as they are rendered: with the answer's header when the last one is a user's,
@@ -55,10 +64,6 @@ class Backend(Protocol):
 
     def trainable(self, rank: int) -> int:
         """Adapter parameters that a LoRA of this rank has on this model."""
-        ...
-
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """Answer all requests as one batch plan; a failed one is an `Answer` with finish "error"."""
         ...
 
     def score(self, requests: Sequence[Request], targets: Sequence[str]) -> Iterator[Score]:

@@ -32,6 +32,11 @@ class Server(NamedTuple):
         return host in {"localhost", "::1"} or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
     @property
+    def root(self) -> str:
+        """The address without the /v1 of an OpenAI-compatible server's: what is not of that protocol lies there."""
+        return self.url.removesuffix("/v1")
+
+    @property
     def named(self) -> str:
         """The name as a user would write it."""
         return f"{_OLLAMA}{self.model}" if self.kind == "ollama" else f"{self.url}#{self.model}"
