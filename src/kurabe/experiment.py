@@ -7,11 +7,12 @@ a new one and leaves out what is stored already.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage
+from kurabe import backends, beside, budget, forecast, intake, lessons, planning, provenance, runs, storage
 from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
@@ -99,16 +100,22 @@ def resume(folder: str | Path, *, emit: Emit | None = None, backend: Backend | N
 def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Results:
     """From a stored request to stored results. What is stored already is not done again."""
     record = Recorder(folder, emit)
-    with Stop(folder.path) as stop:
+    with Stop(folder.path) as stop, ExitStack() as opened:
         _mend(folder, record)
         with record.stage("load"):
+            others: list[beside.Other] = []
+            if beside.wanted(folder):  # before the weights are loaded: a server that is not there is told at once
+                others = opened.enter_context(beside.connected(RunSettings.model_validate(folder.request().settings)))
             session = Session(folder, _load(folder, backend), record, stop)
-            info, trials = _plan(session)
+            info, trials = _plan(session, others)
             infos = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         stop.check()
         with record.stage("base"):
             make = _prepare(folder, info)
             _answer(session, make, "base")
+        if info.beside:
+            with record.stage(beside.STAGE):
+                beside.ask(folder, others, make, record, stop)
         with record.stage("train"):
             for training in trials.compared:  # one by one: their time and memory are told apart
                 _train(session, [training], infos)
@@ -128,12 +135,15 @@ def plan_run(
     """What a run would do and take. It loads the model, tries a few steps and one batch, and stores nothing."""
     settings = settings or RunSettings()
     request, examples = intake.read(data, settings)
+    with beside.connected(settings) as others:
+        models = [other.model for other in others]
     with Meter() as loading:
         backend = backend or backends.load(settings)
     material = intake.material(request, examples)
     pace = forecast.Pace(material, backend, settings.minutes)
     fitted = budget.fit(material, settings, pace, loading.seconds)
-    notes = (*request.notes, *fitted.work.notes, *fitted.notes)
+    served = beside.plan(models, fitted.work, material, settings, backend)
+    notes = (*request.notes, *fitted.work.notes, *fitted.notes, *served.notes)
     loading_seconds = fitted.planned.get("load") or loading.seconds
     return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, notes)
 
@@ -201,7 +211,7 @@ def _check_same_model(folder: RunFolder, backend: Backend) -> None:
 # --- 3. the plan -------------------------------------------------------------------------------------------------
 
 
-def _plan(session: Session) -> tuple[RunInfo, Trials]:
+def _plan(session: Session, others: Sequence[beside.Other]) -> tuple[RunInfo, Trials]:
     """What will be asked and trained: stored before the first answer, and kept to by every later session."""
     folder, backend, record, _ = session
     request = folder.request()
@@ -212,11 +222,12 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
         pace = forecast.Pace(material, backend, asked.minutes)
         fitted = budget.fit(material, asked, pace, record.elapsed)
         refuse_the_impossible(fitted.work, request.data)
+        served = beside.plan([other.model for other in others], fitted.work, material, asked, backend)
         folder.publish(
             {
-                runs.INFO: _describe(request, fitted, backend),
+                runs.INFO: _describe(request, fitted, backend, served),
                 runs.QUESTIONS: fitted.work.questions,
-                runs.PLAN: fitted.work.batches,
+                runs.PLAN: (*fitted.work.batches, *served.batches),
                 runs.AUDIT: fitted.work.findings,
             }
         )
@@ -236,14 +247,14 @@ def _material(folder: RunFolder) -> Material:
     return intake.material(folder.request(), folder.examples())
 
 
-def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend) -> RunInfo:
+def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend, served: beside.Plan) -> RunInfo:
     work = fitted.work
     return RunInfo(
         name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
-        settings=fitted.settings.model_dump(mode="json"), model=backend.info,
+        settings=fitted.settings.model_dump(mode="json"), model=backend.info, beside=served.models,
         provenance=provenance.describe(request.data_sha256), trials=work.trials, swept=work.swept,
         points=work.trainings.points, max_new_tokens=work.max_new_tokens, planned=fitted.planned,
-        notes=(*request.notes, *work.notes, *fitted.notes),
+        notes=(*request.notes, *work.notes, *fitted.notes, *served.notes),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from kurabe.settings import RunSettings
 from kurabe.sweeps import chosen
 from kurabe.trials import Trials, describe, plan_trials
 
-LIVE = "live"  # answered in this process by the loaded model
+LIVE, SERVED = "live", "server"  # answered by the run's own model; by another one, on a server
 RETENTION: tuple[Probe, ...] = ("general", "reading")
 SMALL_MODEL = 100_000_000
 SWEPT_RETENTION = 20  # general questions that each further trial of a curve is asked

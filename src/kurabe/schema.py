@@ -147,7 +147,7 @@ class AnswerKey(Record):
     model: str
     trial: int  # 0 = no adapter
     arm: str
-    hop: str  # "live" = answered in this process by the loaded model
+    hop: str  # "live" = answered by the run's own model; "server" = by another one, on a server
     probe: Probe
     question: str  # "<example id>/h1", "<example id>/t1", "<general id>" ...
     sample: int = 0
@@ -236,6 +236,15 @@ class ModelInfo(Record):
     threads: int
 
 
+class OtherModel(Record):
+    """A model that a server runs, asked the run's questions beside the run's own: other weights."""
+
+    name: str  # of this run's models no other has it: the `model` of the keys of its answers
+    server: str  # as a user names it; never with a key
+    model: ModelInfo  # of a server's model only the name, its hash and its context may be known
+    version: str = ""  # of the server, where it says so
+
+
 class TrialInfo(Record):
     """One training run inside the experiment, as planned and as it came out."""
 
@@ -301,7 +310,7 @@ class Batch(Record):
     """One line of plan.jsonl: answers that are asked for together, and stored or asked again together."""
 
     batch: int  # 1-based
-    stage: Literal["base", "answer"]  # before training, or after it
+    stage: Literal["base", "beside", "answer"]  # before training, of another model, after training
     keys: tuple[AnswerKey, ...]
 
 
@@ -316,6 +325,7 @@ class RunInfo(Record):
     language: str  # of the data: "en" or "ja"
     settings: dict[str, Any]
     model: ModelInfo
+    beside: tuple[OtherModel, ...] = ()
     provenance: Provenance
     trials: tuple[TrialInfo, ...]  # those that are arms of the table
     swept: tuple[TrialInfo, ...] = ()  # further ones, which are points of curves only
@@ -472,6 +482,15 @@ class CostEstimate(Record):
     break_even_rag: int | None = None  # the same beside the prompt that retrieval fills
 
 
+class OtherResult(Record):
+    """What another model came to, prompted. It stands apart: no difference is taken and no verdict rests on it."""
+
+    model: OtherModel
+    said: tuple[str, ...] = ()  # by which names the server called what answered
+    arms: tuple[ArmResult, ...]  # labelled "prompt @ NAME"
+    costs: tuple[CostEstimate, ...]  # the same labels; seconds are the server's and the way there
+
+
 class CurvePoint(Record):
     """One point of a curve: (axis, x) -> measure. A loss curve (axis "step", measure "loss") belongs to one trial;
     other curves take the trials of all seeds together (trial 0) and say how many these were."""
@@ -610,6 +629,7 @@ class Results(Record):
     consistency: tuple[ConsistencyResult, ...] = ()
     teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
+    beside: tuple[OtherResult, ...] = ()
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()
     predictions: tuple[Prediction, ...] = ()

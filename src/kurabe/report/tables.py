@@ -146,6 +146,24 @@ def costs(results: Results, t: Texts) -> Table:
     )
 
 
+def beside(results: Results, t: Texts) -> Table:
+    """What other models came to, prompted: recall and price in one row, since nothing else of theirs is told."""
+    rows = []
+    for other in results.beside:
+        costs = {cost.label: cost for cost in other.costs}
+        for arm in other.arms:
+            cost = costs.get(arm.label)  # none for a control
+            counted = (
+                texts.count(cost.prompt_tokens), texts.count(cost.new_tokens), texts.seconds(cost.seconds_per_answer),
+                money(cost, results),
+            ) if cost else ("–",) * 4  # fmt: skip
+            rows.append((
+                arm_name(arm.label, t), _value(arm.recall, t), _part(arm, "wrong"), _number(arm.extra.value, 2),
+                texts.count(arm.cut), texts.count(arm.unscored), *counted, texts.count(arm.recall.n),
+            ))  # fmt: skip
+    return _table(t, "beside", rows)
+
+
 def parity(found: Parity, t: Texts) -> Table:
     """Each form of the shipped arm, asked the run's own questions: the adapter first, then the files."""
     rows = [
@@ -308,7 +326,7 @@ def _number(value: float | None, digits: int) -> str:
 def _setting(value: Any) -> str:
     """A setting's value as the user would write it."""
     if isinstance(value, dict):
-        numbers = {name: part for name, part in value.items() if part is not None}
+        numbers = {name: part for name, part in value.items() if part not in (None, {})}
         return ", ".join(f"{name}: {_setting(part)}" for name, part in numbers.items()) if len(numbers) > 1 else "–"
     if isinstance(value, (list, tuple)):
         return ", ".join(str(part) for part in value)
