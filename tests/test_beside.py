@@ -258,7 +258,8 @@ def test_another_model_under_the_same_name_is_refused(
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"beside": "folder/model"}, "server"), ({"beside": "ollama:"}, "name"), ({"beside": "ollama:a,ollama:a"}, "twice"),
+    [({"beside": "folder/model"}, "server"), ({"beside": "ollama:"}, "name"),
+     ({"beside": "ollama:a,ollama:a"}, "twice"),
      ({"beside": "ollama:a", "key_env": "SHOP_KEY"}, "--key-env"), ({"key_env": "SHOP_KEY"}, "--key-env"),
      ({"beside": "http://a/v1#m,http://b/v1#m", "key_env": "SHOP_KEY"}, "--key-env"),
      ({"beside": "ollama:a", "arms": "lora"}, "without training")],

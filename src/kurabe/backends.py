@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kurabe import hub
+from kurabe.connection import Limits
 from kurabe.errors import MissingError, SettingsError
+from kurabe.model import Noted
 from kurabe.provenance import cores
-from kurabe.servers import key_from, server
+from kurabe.schema import Reason
+from kurabe.servers import key_from, server, serving
 from kurabe.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ def load(settings: RunSettings) -> Backend:
     if server(settings.model) is not None:
         raise SettingsError(
             "A run trains adapters, and a server's weights cannot be trained from here.", where=settings.model,
-            fix="Give a model folder with --model; for wordings a server can be asked: kurabe reword --with.",
+            fix=f"Give a model folder with --model; the server's model is asked beside it: --beside {settings.model}",
         )  # fmt: skip
     stand_in = settings.model == TINY
     folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(os.path.expanduser(settings.model))
@@ -47,6 +50,25 @@ def load(settings: RunSettings) -> Backend:
     torch.set_num_threads(settings.threads or cores())
     name = "kurabe-tiny" if stand_in else weights.path.resolve().name
     return HFBackend(weights, name, _device(settings.device), stand_in=stand_in)
+
+
+@contextmanager
+def working(settings: RunSettings, backend: Backend | None = None) -> Iterator[Backend]:
+    """The model of a run, loaded or at hand; with `answers_from` its answers come from that server. Raises MissingError
+    where the server has other weights."""
+    backend = backend or load(settings)
+    if settings.answers_from is None:
+        yield backend
+        return
+    from kurabe.vllm import VLLMBackend
+
+    with VLLMBackend(backend, serving(settings.answers_from), Limits(at_once=settings.at_once)) as served:
+        yield served
+
+
+def told(backend: Backend) -> tuple[Reason, ...]:
+    """What has to be said of where the answers come from."""
+    return (backend.note,) if isinstance(backend, Noted) else ()
 
 
 @contextmanager

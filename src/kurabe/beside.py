@@ -21,7 +21,7 @@ from kurabe.planning import SERVED, Work, request_maker
 from kurabe.remote import RemoteBackend
 from kurabe.runs import RunFolder, RunWriter
 from kurabe.schema import Answer, AnswerKey, Batch, OtherModel, Reason, Request
-from kurabe.servers import key_for, others, server
+from kurabe.servers import key_for, others, server, serving
 from kurabe.settings import Price, RunSettings
 from kurabe.stopping import Stop
 
@@ -45,6 +45,8 @@ def check(settings: RunSettings) -> None:
     is without training. Raises SettingsError or MissingError."""
     servers = others(settings.beside)
     key_for(servers, settings.key_env or "")
+    if settings.answers_from is not None:
+        serving(settings.answers_from)
     if servers and not untrained(settings):
         raise SettingsError(
             "--beside needs an arm without training.", why="Another model is asked, and never trained.",

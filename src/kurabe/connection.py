@@ -142,12 +142,13 @@ class Connection:
         """What a server says, short, and without the key that it may repeat."""
         return (text.replace(self._secret, "***") if self._secret else text)[:300]
 
-    def unusable(self, error: Exception, status: int = 0) -> MissingError:
-        """The refusal of a server that does not tell what it has."""
+    def unusable(self, error: Exception, status: int = 0, variable: str = "") -> MissingError:
+        """The refusal of a server that does not tell what it has. `variable` is the one that its key is always in."""
         why = self.safe(str(error))
         if status in (401, 403):
             what = "The server refuses the key." if self.has_key else "The server wants a key."
-            fix = "Put its key into an environment variable and name that one: --key-env NAME."
+            named = "Put its key into an environment variable and name that one: --key-env NAME."
+            fix = f"Put its key into the environment variable {variable}." if variable else named
         else:
             what = "The server cannot be asked for its models."
             start = "Start it (ollama serve), or name its address in OLLAMA_HOST."

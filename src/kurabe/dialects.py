@@ -140,7 +140,7 @@ class OpenAI:
         self.spelling: dict[str, str | None] = {}
 
     def known(self, body: bytes) -> list[Known]:
-        return [Known(entry.id, context=entry.max_model_len or 0) for entry in _read(_Entries, body).data]
+        return [Known(entry.id, context=entry.max_model_len or 0) for entry in read(_Entries, body).data]
 
     def body(self, model: str, request: Request, context: int) -> dict[str, Any]:
         wanted: dict[str, Any] = {
@@ -159,8 +159,8 @@ class OpenAI:
         return False
 
     def reply(self, body: bytes) -> Reply:
-        _refuse_errors(body)
-        got = _read(_Completion, body)
+        refuse_errors(body)
+        got = read(_Completion, body)
         choice, usage = got.choices[0], got.usage or _Usage()
         text, finish = _said(choice.message.content, choice.finish_reason)
         named = " ".join(filter(None, (got.model, got.system_fingerprint)))
@@ -197,7 +197,7 @@ class Ollama:
     versions: tuple[str, ...] = ("/api/version",)
 
     def known(self, body: bytes) -> list[Known]:
-        return [Known(tag.name, tag.digest.removeprefix("sha256:")) for tag in _read(_Tags, body).models]
+        return [Known(tag.name, tag.digest.removeprefix("sha256:")) for tag in read(_Tags, body).models]
 
     def body(self, model: str, request: Request, context: int) -> dict[str, Any]:
         options = {
@@ -214,8 +214,8 @@ class Ollama:
         return False
 
     def reply(self, body: bytes) -> Reply:
-        _refuse_errors(body)
-        got = _read(_Chat, body)
+        refuse_errors(body)
+        got = read(_Chat, body)
         if not got.done:
             raise NotAnAnswer("The answer is not finished.")
         text, finish = _said(got.message.content, got.done_reason)
@@ -261,8 +261,8 @@ def version(body: bytes) -> str:
     return told.version or told.build_info or ""
 
 
-def _refuse_errors(body: bytes) -> None:
-    """An error in a body that came with status 200: gateways and busy servers do that."""
+def refuse_errors(body: bytes) -> None:
+    """Raise NotAnAnswer for an error in a body that came with status 200: gateways and busy servers do that."""
     try:
         failure = _Failure.model_validate_json(body)
     except ValidationError:
@@ -283,7 +283,8 @@ def complaint(body: bytes) -> str:
     return said or failure.message or failure.detail or ""
 
 
-def _read(form: type[_Form], body: bytes) -> _Form:
+def read(form: type[_Form], body: bytes) -> _Form:
+    """The body in this form. Raises NotAnAnswer where it has another one."""
     try:
         return form.model_validate_json(body)
     except ValidationError as error:

@@ -106,7 +106,7 @@ def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Re
             others: list[beside.Other] = []
             if beside.wanted(folder):  # before the weights are loaded: a server that is not there is told at once
                 others = opened.enter_context(beside.connected(RunSettings.model_validate(folder.request().settings)))
-            session = Session(folder, _load(folder, backend), record, stop)
+            session = Session(folder, _load(folder, backend, opened), record, stop)
             info, trials = _plan(session, others)
             infos = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         stop.check()
@@ -135,17 +135,17 @@ def plan_run(
     """What a run would do and take. It loads the model, tries a few steps and one batch, and stores nothing."""
     settings = settings or RunSettings()
     request, examples = intake.read(data, settings)
-    with beside.connected(settings) as others:
-        models = [other.model for other in others]
-    with Meter() as loading:
-        backend = backend or backends.load(settings)
-    material = intake.material(request, examples)
-    pace = forecast.Pace(material, backend, settings.minutes)
-    fitted = budget.fit(material, settings, pace, loading.seconds)
-    served = beside.plan(models, fitted.work, material, settings, backend)
-    notes = (*request.notes, *fitted.work.notes, *fitted.notes, *served.notes)
-    loading_seconds = fitted.planned.get("load") or loading.seconds
-    return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, notes)
+    with ExitStack() as opened:
+        models = [other.model for other in opened.enter_context(beside.connected(settings))]
+        with Meter() as loading:
+            backend = opened.enter_context(backends.working(settings, backend))
+        material = intake.material(request, examples)
+        pace = forecast.Pace(material, backend, settings.minutes)
+        fitted = budget.fit(material, settings, pace, loading.seconds)
+        served = beside.plan(models, fitted.work, material, settings, backend)
+        notes = (*request.notes, *backends.told(backend), *fitted.work.notes, *fitted.notes, *served.notes)
+        loading_seconds = fitted.planned.get("load") or loading.seconds
+        return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, notes)
 
 
 def ask(
@@ -187,10 +187,11 @@ def _mend(folder: RunWriter, record: Recorder) -> None:
 # --- 2. the model ------------------------------------------------------------------------------------------------
 
 
-def _load(folder: RunWriter, backend: Backend | None) -> Backend:
+def _load(folder: RunWriter, backend: Backend | None, opened: ExitStack) -> Backend:
     """The model that the settings name, or the one at hand; in every session of a run the same."""
+    settings = RunSettings.model_validate(folder.request().settings)
     with Meter() as meter:
-        backend = backend or backends.load(RunSettings.model_validate(folder.request().settings))
+        backend = opened.enter_context(backends.working(settings, backend))
     if folder.planned:
         _check_same_model(folder, backend)
     folder.append_usage(runs.LOADING, [meter.usage("loading")])
@@ -238,7 +239,8 @@ def _plan(session: Session, others: Sequence[beside.Other]) -> tuple[RunInfo, Tr
         batches=len(batches), examples=len(material.examples), questions=len(folder.questions()),
         max_new_tokens=info.max_new_tokens, planned=info.planned,
     )  # fmt: skip
-    for note in info.notes:
+    now = [note for note in backends.told(backend) if note not in info.notes]  # a resumed run's server may be a new one
+    for note in (*info.notes, *now):
         record("note", key=note.key, values=note.values)
     return info, plan_trials(material, RunSettings.model_validate(info.settings), backend)
 
@@ -254,7 +256,7 @@ def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend, serv
         settings=fitted.settings.model_dump(mode="json"), model=backend.info, beside=served.models,
         provenance=provenance.describe(request.data_sha256), trials=work.trials, swept=work.swept,
         points=work.trainings.points, max_new_tokens=work.max_new_tokens, planned=fitted.planned,
-        notes=(*request.notes, *work.notes, *fitted.notes, *served.notes),
+        notes=(*request.notes, *backends.told(backend), *work.notes, *fitted.notes, *served.notes),
     )  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from kurabe.recipes import Plan
-from kurabe.schema import Answer, Message, ModelInfo, Request, Sample, Step
+from kurabe.schema import Answer, Message, ModelInfo, Reason, Request, Sample, Step
 
 
 class Capabilities(NamedTuple):
@@ -19,6 +19,14 @@ class Capabilities(NamedTuple):
     train: bool = False
     score: bool = False
     adapters: bool = False
+    rows: int = 0  # answers that it is best asked for together; 0: by the model's size and device
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A backend of which something has to be said beside the results."""
+
+    note: Reason
 
 
 class TrialPlan(NamedTuple):

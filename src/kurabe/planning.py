@@ -277,6 +277,8 @@ def metered_as(batch: Batch, trials: Sequence[TrialInfo]) -> tuple[UsageKind, st
 
 def rows_per_batch(backend: Backend) -> int:
     """How many answers are asked for, and stored, together."""
+    if backend.capabilities.rows:
+        return backend.capabilities.rows
     if not backend.info.device.startswith("cpu"):
         return ROWS_GPU
     return ROWS_SMALL if backend.info.parameters < SMALL_MODEL else ROWS_LARGE

@@ -94,6 +94,14 @@ def ollama_url(host: str) -> str:
     return f"{url.scheme}://{f'[{name}]' if ':' in name else name}:{port}"
 
 
+def serving(name: str) -> Server:
+    """The vLLM that answers for the run's own model. Raises SettingsError for what names none."""
+    found = server(name)
+    if found is None or found.kind != "openai":
+        raise SettingsError("--answers-from takes the address of a vLLM.", where=name, fix="http://HOST:PORT/v1#NAME")
+    return found
+
+
 def others(names: Sequence[str]) -> tuple[Server, ...]:
     """The servers that these names speak of. Raises SettingsError for a name of none, and for one given twice."""
     found = []

@@ -184,7 +184,10 @@ def parity(found: Parity, t: Texts) -> Table:
 def money(cost: CostEstimate, results: Results) -> str:
     """The price of a thousand answers: "0.27 USD"; without a price table "–"."""
     currency = (results.settings.get("prices") or {}).get("currency", "")
-    return "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip()
+    amount = cost.money_per_thousand
+    if amount is None:
+        return "–"
+    return f"{amount:.2f} {currency}".strip() if amount >= 0.1 or not amount else f"{amount:.2g} {currency}".strip()
 
 
 def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
