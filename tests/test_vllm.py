@@ -14,7 +14,7 @@ from killed_run import write_data
 from scripted_vllm import Scripted, serving
 from test_hf import ITEMS, plan, request
 
-from kurabe import backends, experiment
+from kurabe import backends, experiment, planning
 from kurabe.connection import Limits
 from kurabe.errors import MissingError, SettingsError, StoppedError
 from kurabe.fake import FakeBackend
@@ -219,24 +219,19 @@ def test_an_adapter_that_the_server_does_not_take_or_ignores_is_told(begin: Begi
 # --- a whole run -----------------------------------------------------------------------------------------------
 
 
-def test_a_run_has_the_same_answers_with_the_server_as_without(
+def test_a_run_s_answers_are_the_loaded_model_s_though_the_server_gave_them(
     own: HFBackend, far: HFBackend, tmp_path: Path, tiny_folder: Path
 ) -> None:
-    def run(name: str, **changes: Any) -> RunFolder:
-        chosen = RunSettings(
-            model=str(tiny_folder), runs=str(tmp_path), name=name, arms=("base", "lora"), retention=1,
-            recipes=("origin",), max_new_tokens=4, threads=1, device="cpu", **changes,
-        )  # fmt: skip
-        experiment.run(data, chosen, backend=own)
-        return RunFolder.open(tmp_path / name)
-
-    data = write_data(tmp_path)
     with serving(Scripted(far)) as state:
-        there = run("there", answers_from=f"{state.url}/v1#base", at_once=8)
-        assert len(state.bodies) > 30 and not state.adapters
-    here = run("here")
-    said = [{answer.key: (answer.text, answer.token_ids) for answer in folder.answers()} for folder in (here, there)]
-    assert said[0] == said[1] and len(said[0]) > 30
-    keys = [note.key for note in there.info().notes]
-    assert "audit.note.served-likelihood" in keys
-    assert [arm.recall for arm in (there.results() or 1).arms] == [arm.recall for arm in (here.results() or 1).arms]  # type: ignore[union-attr]
+        chosen = RunSettings(
+            model=str(tiny_folder), runs=str(tmp_path), name="run", arms=("base", "lora"), retention=1,
+            recipes=("origin",), max_new_tokens=4, threads=1, device="cpu", answers_from=f"{state.url}/v1#base",
+        )  # fmt: skip
+        results = experiment.run(write_data(tmp_path), chosen, backend=own)
+        assert len(state.bodies) > 30 and state.loads and not state.adapters
+    folder = RunFolder.open(tmp_path / "run")
+    make = planning.request_maker(experiment._material(folder), folder.questions(), 4)
+    own.load_adapter(1, folder.adapter(1) or tmp_path)
+    mine = own.answer([make(answer.key) for answer in folder.answers()])
+    assert [(a.key, a.text, a.token_ids) for a in mine] == [(a.key, a.text, a.token_ids) for a in folder.answers()]
+    assert "audit.note.served-likelihood" in [note.key for note in results.notes]
