@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,19 +15,22 @@ import pytest
 from killed_run import ROWS, backend, settings, write_data
 from scripted_chat import Body, Scripted, serving
 
+import kurabe
 from kurabe import beside, experiment
 from kurabe.analysis import load_run
 from kurabe.connection import Limits
 from kurabe.errors import MissingError, SettingsError, StoppedError
+from kurabe.export.shipping import ship
 from kurabe.fake import FakeBackend
 from kurabe.report import render, sentences, tables
 from kurabe.runs import RunFolder
 from kurabe.schema import Results
-from kurabe.settings import Price, Prices
+from kurabe.settings import Price, Prices, RunSettings
 from kurabe.texts import LANGUAGES, Texts
 
 SHOP = {row["held_out"][0] if isinstance(row["held_out"], list) else row["held_out"]: row["answer"] for row in ROWS}
 ARMS = ("base", "prompt", "lora")
+EXAMPLES = Path(__file__).parents[1] / "examples"
 SECRET = "sk-0123456789abcdef"
 
 
@@ -329,3 +334,32 @@ def test_a_model_that_the_price_table_lacks_is_told(tmp_path: Path, serve: Any) 
     prices = Prices(models={"lagre": Price(input_per_million=1, output_per_million=1)})
     results, _ = run(tmp_path, beside=serve().url, prices=prices, arms="prompt,lora")
     assert "audit.note.beside-no-price" in {note.key for note in results.notes}
+
+
+# --- a real one ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_same_weights_in_llama_cpp_s_server_give_every_answer_of_the_loaded_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server renders the prompts with the file's own template and tokenizer; nothing of that is kurabe's."""
+    pytest.importorskip("xllamacpp")
+    (file,) = ship(Path(kurabe.__file__).parent / "tiny", tmp_path / "tiny.gguf", ("F32",))
+    command = [sys.executable, str(Path(__file__).with_name("llamacpp_server.py")), str(file), SECRET, "8192"]
+    monkeypatch.setenv("SHOP_API_KEY", SECRET)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **pipes, text=True) as child:  # type: ignore[call-overload]
+        try:
+            chosen = RunSettings(
+                arms=("base", "prompt", "ceiling"), retention=0, runs=str(tmp_path), name="run", threads=1,
+                beside=(child.stdout.readline().strip(),), key_env="SHOP_API_KEY",
+            )  # fmt: skip
+            experiment.run(EXAMPLES / "clinic-en.jsonl", chosen)
+        finally:
+            child.kill()
+    said: dict[str, dict[tuple[str, str], tuple[str, int]]] = {"live": {}, "server": {}}
+    for answer in RunFolder.open(tmp_path / "run").answers():
+        if answer.key.probe == "held_out":
+            said[answer.key.hop][answer.key.arm, answer.key.question] = answer.text, answer.prompt_tokens
+    assert len(said["live"]) > 50 and said["server"] == said["live"]
