@@ -6,6 +6,7 @@ keys, and stand apart everywhere. Each answer is stored as soon as it is there; 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -123,14 +124,14 @@ def plan(
 
 def _notes(model: OtherModel, requests: int, tokens: int, new: int, settings: RunSettings) -> Iterator[Reason]:
     """How much is asked, what that costs at most, and what has to be known of the way there."""
-    told = {"model": model.name, "place": model.model.path, "requests": requests, "tokens": tokens}
+    told: dict[str, object] = {"model": model.name, "place": model.model.path, "requests": requests, "tokens": tokens}
     yield Reason(key="audit.note.beside", values=told)
     prices = settings.prices
     most = money_per_thousand(tokens / 1000, new / 1000, prices.models.get(model.model.name, Price()))
     if most is not None:
-        yield Reason(
-            key="audit.note.beside-price", values={"model": model.name, "money": most, "currency": prices.currency}
-        )
+        cents = math.ceil(100 * most) / 100
+        values = {"model": model.name, "money": cents, "currency": prices.currency}
+        yield Reason(key="audit.note.beside-price", values=values)
     elif prices.models:
         yield Reason(key="audit.note.beside-no-price", values={"model": model.model.name})
     found = server(model.server)

@@ -79,7 +79,7 @@ def _beside(results: Results, t: Texts) -> list[str]:
     if not results.beside:
         return []
     said = [t("report.beside.explained"), *sentences.served(results, t)]
-    return [*_table(tables.beside(results, t)), *_bullets(map(inert, said))]
+    return [*_table(tables.filled(tables.beside(results, t))), *_bullets(map(inert, said))]
 
 
 def _training(results: Results, t: Texts) -> list[str]:

@@ -58,6 +58,7 @@ def page(results: Results, t: Texts) -> str:
         changes=sentences.changes(results.verdict, t),
         beside=sentences.beside(results, t),
         served=sentences.served(results, t),
+        filled=tables.filled,
         notes=[*(sentences.sentence(note, t) for note in results.notes), *sentences.teachers(results, t)],
         command=sentences.command(results),
         charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention", "parity")},

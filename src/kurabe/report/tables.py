@@ -139,7 +139,11 @@ def stale(results: Results, t: Texts) -> Table:
 def costs(results: Results, t: Texts) -> Table:
     """Preparation once, then what each answer takes. Columns without any number are left out."""
     rows = [_cost_row(cost, t, results) for cost in results.costs]
-    table = _table(t, "costs", rows)
+    return filled(_table(t, "costs", rows))
+
+
+def filled(table: Table) -> Table:
+    """The table without the columns in which no row has anything."""
     kept = [k for k in range(len(table.head)) if k == 0 or any(row[k] not in ("", "–") for row in table.rows)]
     return table._replace(
         head=tuple(table.head[k] for k in kept), rows=tuple(tuple(row[k] for k in kept) for row in table.rows)
