@@ -121,9 +121,17 @@ def test_a_prompt_that_the_server_or_the_model_cannot_hold_is_not_sent(begin: Be
     assert begin(longest=10**6)[0].info.context == own.info.context
 
 
-def test_a_trial_that_was_not_loaded_has_no_answer(begin: Begin) -> None:
-    (answer,) = begin()[0].answer([request(ITEMS[0], trial=9)])
-    assert answer.finish == "error" and "Trial 9" in answer.error
+def test_an_adapter_that_still_trains_is_asked_here_among_those_that_are_there(
+    begin: Begin, own: HFBackend, adapter: Path
+) -> None:
+    backend, state = begin()
+    backend.load_adapter(3, adapter)
+    list(backend.train([plan(8, steps=20)]))
+    asked, before = [request(ITEMS[0], trial) for trial in (3, 8, 0, 9)], len(state.bodies)
+    answers = list(backend.answer(asked))
+    assert [a.key for a in answers] == [one.key for one in asked] and len(state.bodies) == before + 2
+    assert [a.text for a in answers] == [a.text for a in own.answer(asked)] and answers[1].finish != "error"
+    assert answers[3].finish == "error" and "Trial 9" in answers[3].error
 
 
 # --- the same weights ------------------------------------------------------------------------------------------

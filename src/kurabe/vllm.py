@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import math
 import os
 import time
@@ -89,7 +90,7 @@ class VLLMBackend:
     """`own`, with the answers of a server. Use it in a `with` block, or `close` it: what it loaded there is unloaded.
 
     Raises SettingsError for a model whose prompts are no token ids, and MissingError for a server that is not there,
-    wants another key, or serves other weights. An adapter answers once it was loaded with `load_adapter`.
+    wants another key, or serves other weights. An adapter answers there once it was loaded with `load_adapter`.
     """
 
     def __init__(self, own: Backend, server: Server, limits: Limits) -> None:
@@ -130,11 +131,16 @@ class VLLMBackend:
     # --- answers -----------------------------------------------------------------------------------------------
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """The answers in the order of the requests. Raises StoppedError when the server answers no more: a batch of
-        unscored answers would be taken for the model's."""
+        """The answers in the order of the requests; under an adapter that was not loaded there yet, those of the loaded
+        model, which sees it as it is. Raises StoppedError when the server answers no more: a batch of unscored answers
+        would be taken for the model's."""
         self._connection.hope()
-        for answer in at_once(self._answer, requests, self.limits.at_once):
-            if answer.finish == "error" and self._connection.given_up:
+        far = [not request.key.trial or request.key.trial in self._names for request in requests]
+        served = at_once(self._answer, list(itertools.compress(requests, far)), self.limits.at_once)
+        own = self.own.answer([request for request, away in zip(requests, far, strict=True) if not away])
+        for away in far:
+            answer = next(served if away else own)
+            if away and answer.finish == "error" and self._connection.given_up:
                 raise StoppedError(
                     "The server that answers for the model does not answer any more.",
                     where=self._connection.server.url, why=answer.error, fix="When it does: kurabe resume RUN",
@@ -159,9 +165,6 @@ class VLLMBackend:
 
     def _complete(self, request: Request, ids: list[int]) -> tuple[_Choice, int]:
         """One try. Raises Failed."""
-        trial = request.key.trial
-        if trial and trial not in self._names:
-            raise Failed(f"Trial {trial} has no adapter.")
         if len(ids) + request.max_new_tokens > self.info.context:
             raise Failed(
                 f"The prompt has {len(ids)} tokens; with {request.max_new_tokens} for the answer it does not fit the "
@@ -171,7 +174,7 @@ class VLLMBackend:
             "max_tokens": request.max_new_tokens, "temperature": request.temperature, "seed": request.seed,
             "stop_token_ids": sorted(self.own.chat.end_ids),
         }  # fmt: skip
-        got = self._ask(self._names.get(trial, self._entry.id), ids, told)
+        got = self._ask(self._names.get(request.key.trial, self._entry.id), ids, told)
         choice = got.choices[0]
         if choice.finish_reason not in ("stop", "length"):
             raise Failed(f"The answer ended with {choice.finish_reason!r}.", again=True)
