@@ -19,7 +19,7 @@ import random_gguf
 from kurabe import backends, dataset
 from kurabe.cli import COMMANDS, main
 from kurabe.export.winner import Winner
-from kurabe.fake import FakeBackend, rehearsal
+from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
 from kurabe.fetch import Offer
 from kurabe.runs import RunFolder
 from kurabe.servers import Server
@@ -42,6 +42,7 @@ TWINS = [
     (DOCS / "guide.md", DOCS / "guide.ja.md"),
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
+    (DOCS / "servers.md", DOCS / "servers.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
     (DOCS / "audit.md", DOCS / "audit.ja.md"),
     (DOCS / "models.md", DOCS / "models.ja.md"),
@@ -82,6 +83,25 @@ def speaking(server: Server, key: str) -> contextlib.nullcontext[FakeBackend]:
     """A server's model, scripted as well."""
     assert bool(key) is server.url.startswith("https:")
     return contextlib.nullcontext(FakeBackend(lambda request: f"1. And what about {request.key.question}?"))
+
+
+class Beside(FakeBackend):
+    """Another model on a server, scripted, too."""
+
+    given_up, said = False, frozenset({"large"})
+
+    def __init__(self, server: Server, key: str, limits: object) -> None:
+        super().__init__(info=FAKE_INFO.model_copy(update={"name": server.model, "stand_in": False}))
+        assert bool(key) is server.url.startswith("https:")
+        self.server, self.as_they_come = server, self.answer
+
+    def version(self) -> str:
+        return "1.0"
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 # --- generated pages -------------------------------------------------------------------------------------------
@@ -140,6 +160,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(backends.embedded() / name, model)
     random_gguf.write(place / "shop-Q4_K_M.gguf")
+    prices = next(block for block in blocks(read(DOCS / "servers.md"), "yaml") if "models:" in block)
+    (place / "prices.yaml").write_text(prices, encoding="utf-8")
     (place / "Modelfile").write_text("FROM ./shop-Q4_K_M.gguf\nPARAMETER num_predict 4\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
         patch.chdir(place)
@@ -157,6 +179,8 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     monkeypatch.setenv("LANG", "en_US.UTF-8")
     monkeypatch.setattr(backends, "load", scripted)
     monkeypatch.setattr("kurabe.remote.RemoteBackend", speaking)
+    monkeypatch.setattr("kurabe.beside.RemoteBackend", Beside)
+    monkeypatch.setattr("kurabe.vllm.VLLMBackend", lambda own, server, limits: contextlib.nullcontext(own))
     monkeypatch.setenv("SHOP_KEY", "a key")
     monkeypatch.setattr("webbrowser.open", lambda url: None)
     monkeypatch.setattr("kurabe.cli.measure.write_report", lambda results, path, language: path)

@@ -5,6 +5,7 @@ Knows no model and no screen text. It reads the folder and nothing else, so anal
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from kurabe import (
     curves,
     lessons,
     likelihood,
+    planning,
     scoring,
     stale,
     stats,
@@ -37,6 +39,7 @@ from kurabe.schema import (
     CostEstimate,
     CurvePoint,
     Difference,
+    OtherResult,
     Probe,
     Question,
     QuestionResult,
@@ -49,7 +52,7 @@ from kurabe.schema import (
     TeacherResult,
     TrialInfo,
 )
-from kurabe.settings import ARM_NAMES, RunSettings
+from kurabe.settings import ARM_NAMES, Price, RunSettings
 
 # Which arms are compared with which, where both were run; a further recipe's LoRA is compared with `base`.
 COMPARED = (
@@ -114,16 +117,17 @@ def analyse(folder: RunFolder) -> Results:
     # 1. What was asked and what came; an unfinished run is refused.
     if not folder.planned:
         raise unfinished(folder, "It was stopped before its plan was stored.")
-    info, questions, answers = folder.info(), folder.questions(), folder.answers()
+    info, questions, everything = folder.info(), folder.questions(), folder.answers()
     planned = {key for batch in folder.plan() for key in batch.keys}
-    missing = planned - {answer.key for answer in answers}
+    missing = planned - {answer.key for answer in everything}
     if missing:
         raise unfinished(folder, f"{len(missing)} of {len(planned)} answers have not come yet.")
     settings = RunSettings.model_validate(info.settings)
 
-    # 2. Scores, arm by arm.
+    # 2. Scores, arm by arm; other models apart.
     asked = {question.id: question for question in questions}
-    arms = _arms(answers, asked, info)
+    answers = [answer for answer in everything if answer.key.hop == planning.LIVE]
+    arms, others = _arms(answers, asked, info), _others(everything, asked, info)
     first = info.trials[0].recipe if info.trials else ""
 
     # 3. Numbers.
@@ -165,11 +169,12 @@ def analyse(folder: RunFolder) -> Results:
         likelihood=tuple(likelihood.results(_labels(arms), answers, asked, settings.seed)),
         teachers=teachers,
         costs=costs,
+        beside=tuple(_beside(others, folder, info, settings)),
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,
         predictions=swept.predictions,
         audit=findings,
-        questions=tuple(_side_by_side(arms, questions)),
+        questions=tuple(_side_by_side([*arms, *itertools.chain(*others)], questions)),
         trials=info.trials,
         model=info.model,
         provenance=info.provenance,
@@ -214,6 +219,15 @@ def _arms(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInf
         for label in [arm if trial in named else f"{arm} ({recipe})"]
     ]
     return sorted(arms, key=lambda a: (a.trial not in named, ARM_NAMES.index(a.arm), a.trial))
+
+
+def _others(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInfo) -> list[list[Arm]]:
+    """The arms of each other model, labelled with its name."""
+    groups = [[a for a in answers if (a.key.hop, a.key.model) == (planning.SERVED, o.name)] for o in info.beside]
+    return [
+        [arm._replace(label=f"{arm.arm} @ {other.name}") for arm in _arms(group, asked, info)]
+        for other, group in zip(info.beside, groups, strict=True)
+    ]
 
 
 def _scored(rows: Iterable[Asked]) -> list[Asked]:
@@ -368,6 +382,28 @@ def _costs(arms: Sequence[Arm], folder: RunFolder, settings: RunSettings) -> tup
             if arm.arm not in CONTROLS
         ]
     )
+
+
+def _beside(
+    others: Sequence[Sequence[Arm]], folder: RunFolder, info: RunInfo, settings: RunSettings
+) -> Iterable[OtherResult]:
+    """What each other model came to, with its own price."""
+    said: dict[str, set[str]] = {}
+    for event in folder.events():
+        if event.kind == "served":
+            said.setdefault(event.values["model"], set()).update(event.values["said"])
+    for model, arms in zip(info.beside, others, strict=True):
+        price = settings.prices.models.get(model.model.name, Price())
+        yield OtherResult(
+            model=model,
+            said=tuple(sorted(said.get(model.name, ()))),
+            arms=tuple(_arm_result(arm, settings.seed, ()) for arm in arms),
+            costs=tuple(
+                cost.cost(arm.label, arm.arm, 0, [row.answer for row in arm.held_out], [], price)
+                for arm in arms
+                if arm.arm not in CONTROLS
+            ),
+        )
 
 
 def _loss_curves(folder: RunFolder, info: RunInfo) -> tuple[CurvePoint, ...]:

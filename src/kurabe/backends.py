@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kurabe import hub, snapshots
+from kurabe.connection import Limits
 from kurabe.errors import MissingError, SettingsError
+from kurabe.model import Noted
 from kurabe.provenance import cores
-from kurabe.servers import key_from, server
+from kurabe.schema import Reason
+from kurabe.servers import key_from, server, serving
 from kurabe.settings import RunSettings
 
 if TYPE_CHECKING:
-    from kurabe.model import Backend
+    from kurabe.model import Answering, Backend
 
 TINY = "tiny"
 
@@ -34,7 +37,7 @@ def find(model: str) -> Path:
     if server(model) is not None:
         raise SettingsError(
             "A run trains adapters, and a server's weights cannot be trained from here.", where=model,
-            fix="Give a model folder with --model; for wordings a server can be asked: kurabe reword --with.",
+            fix=f"Give a model folder with --model; the server's model is asked beside it: --beside {model}",
         )  # fmt: skip
     if model != TINY:
         return snapshots.locate(model)
@@ -62,7 +65,26 @@ def load(settings: RunSettings) -> Backend:
 
 
 @contextmanager
-def answering(name: str, key_variable: str = "") -> Iterator[Backend]:
+def working(settings: RunSettings, backend: Backend | None = None) -> Iterator[Backend]:
+    """The model of a run, loaded or at hand; with `answers_from` its answers come from that server. Raises MissingError
+    where the server has other weights."""
+    backend = backend or load(settings)
+    if settings.answers_from is None:
+        yield backend
+        return
+    from kurabe.vllm import VLLMBackend
+
+    with VLLMBackend(backend, serving(settings.answers_from), Limits(at_once=settings.at_once)) as served:
+        yield served
+
+
+def told(backend: Backend) -> tuple[Reason, ...]:
+    """What has to be said of where the answers come from."""
+    return (backend.note,) if isinstance(backend, Noted) else ()
+
+
+@contextmanager
+def answering(name: str, key_variable: str = "") -> Iterator[Answering]:
     """A model for answers only: a server's (`servers.py` says how it is named), a GGUF file, or what `load` takes.
 
     `key_variable` names the environment variable that holds the server's key.

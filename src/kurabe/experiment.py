@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage, tuned
+from kurabe import backends, beside, budget, forecast, intake, lessons, planning, provenance, runs, storage, tuned
 from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
@@ -101,16 +102,22 @@ def resume(folder: str | Path, *, emit: Emit | None = None, backend: Backend | N
 def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None) -> Results:
     """From a stored request to stored results. What is stored already is not done again."""
     record = Recorder(folder, emit)
-    with Stop(folder.path) as stop:
+    with Stop(folder.path) as stop, ExitStack() as opened:
         _mend(folder, record)
         with record.stage("load"):
-            session = Session(folder, _load(folder, backend), record, stop)
-            info, trials = _plan(session)
+            others: list[beside.Other] = []
+            if beside.wanted(folder):  # before the weights are loaded: a server that is not there is told at once
+                others = opened.enter_context(beside.connected(RunSettings.model_validate(folder.request().settings)))
+            session = Session(folder, _load(folder, backend, opened), record, stop)
+            info, trials = _plan(session, others)
             infos = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         stop.check()
         with record.stage("base"):
             make = _prepare(folder, info)
             _answer(session, make, "base")
+        if info.beside:
+            with record.stage(beside.STAGE):
+                beside.ask(folder, others, make, record, stop)
         with record.stage("train"):
             learned = LearnedPoint(session.backend, make, {question.id: question for question in folder.questions()})
             for training in trials.compared:  # one by one: their time and memory are told apart
@@ -131,15 +138,18 @@ def plan_run(
     """What a run would do and take. It loads the model, tries a few steps and one batch, and stores nothing."""
     settings = settings or RunSettings()
     request, examples = intake.read(data, settings)
-    with Meter() as loading:
-        backend = backend or backends.load(settings)
-    material = intake.material(request, examples)
-    settings, found = tuned.apply(settings, backend.info)
-    pace = forecast.Pace(material, backend, settings.minutes)
-    fitted = budget.fit(material, settings, pace, loading.seconds)
-    notes = (*request.notes, *fitted.work.notes, *found, *fitted.notes)
-    loading_seconds = fitted.planned.get("load") or loading.seconds
-    return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, notes)
+    with ExitStack() as opened:
+        models = [other.model for other in opened.enter_context(beside.connected(settings))]
+        with Meter() as loading:
+            backend = opened.enter_context(backends.working(settings, backend))
+        material = intake.material(request, examples)
+        settings, found = tuned.apply(settings, backend.info)
+        pace = forecast.Pace(material, backend, settings.minutes)
+        fitted = budget.fit(material, settings, pace, loading.seconds)
+        served = beside.plan(models, fitted.work, material, settings, backend)
+        told = (*backends.told(backend), *fitted.work.notes, *found, *fitted.notes, *served.notes)
+        loading_seconds = fitted.planned.get("load") or loading.seconds
+        return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, (*request.notes, *told))
 
 
 def ask(
@@ -181,10 +191,11 @@ def _mend(folder: RunWriter, record: Recorder) -> None:
 # --- 2. the model ------------------------------------------------------------------------------------------------
 
 
-def _load(folder: RunWriter, backend: Backend | None) -> Backend:
+def _load(folder: RunWriter, backend: Backend | None, opened: ExitStack) -> Backend:
     """The model that the settings name, or the one at hand; in every session of a run the same."""
+    settings = RunSettings.model_validate(folder.request().settings)
     with Meter() as meter:
-        backend = backend or backends.load(RunSettings.model_validate(folder.request().settings))
+        backend = opened.enter_context(backends.working(settings, backend))
     if folder.planned:
         _check_same_model(folder, backend)
     folder.append_usage(runs.LOADING, [meter.usage("loading")])
@@ -205,7 +216,7 @@ def _check_same_model(folder: RunFolder, backend: Backend) -> None:
 # --- 3. the plan -------------------------------------------------------------------------------------------------
 
 
-def _plan(session: Session) -> tuple[RunInfo, Trials]:
+def _plan(session: Session, others: Sequence[beside.Other]) -> tuple[RunInfo, Trials]:
     """What will be asked and trained: stored before the first answer, and kept to by every later session."""
     folder, backend, record, _ = session
     request = folder.request()
@@ -218,11 +229,12 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
         fitted = budget.fit(material, asked, pace, record.elapsed)
         fitted = fitted._replace(notes=(*found, *fitted.notes))
         refuse_the_impossible(fitted.work, request.data)
+        served = beside.plan([other.model for other in others], fitted.work, material, asked, backend)
         folder.publish(
             {
-                runs.INFO: _describe(request, fitted, backend),
+                runs.INFO: _describe(request, fitted, backend, served),
                 runs.QUESTIONS: fitted.work.questions,
-                runs.PLAN: fitted.work.batches,
+                runs.PLAN: (*fitted.work.batches, *served.batches),
                 runs.AUDIT: fitted.work.findings,
             }
         )
@@ -233,7 +245,8 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
         batches=len(batches), examples=len(material.examples), questions=len(folder.questions()),
         max_new_tokens=info.max_new_tokens, planned=info.planned,
     )  # fmt: skip
-    for note in info.notes:
+    now = [note for note in backends.told(backend) if note not in info.notes]  # a resumed run's server may be a new one
+    for note in (*info.notes, *now):
         record("note", key=note.key, values=note.values)
     return info, plan_trials(material, RunSettings.model_validate(info.settings), backend)
 
@@ -242,14 +255,14 @@ def _material(folder: RunFolder) -> Material:
     return intake.material(folder.request(), folder.examples())
 
 
-def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend) -> RunInfo:
+def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend, served: beside.Plan) -> RunInfo:
     work = fitted.work
     return RunInfo(
         name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
-        settings=fitted.settings.model_dump(mode="json"), model=backend.info,
+        settings=fitted.settings.model_dump(mode="json"), model=backend.info, beside=served.models,
         provenance=provenance.describe(request.data_sha256), trials=work.trials, swept=work.swept,
         points=work.trainings.points, max_new_tokens=work.max_new_tokens, planned=fitted.planned,
-        notes=(*request.notes, *work.notes, *fitted.notes),
+        notes=(*request.notes, *backends.told(backend), *work.notes, *fitted.notes, *served.notes),
     )  # fmt: skip
 
 

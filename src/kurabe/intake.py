@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from kurabe import arms, checks, dataset, documents, runs, snapshots, splits
+from kurabe import arms, beside, checks, dataset, documents, runs, snapshots, splits
 from kurabe.errors import DataError, MissingError, SettingsError
 from kurabe.facts import language_of
 from kurabe.schema import Example, Passage, Reason, Review, RunRequest
@@ -23,6 +23,7 @@ from kurabe.wordings import normal
 
 def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[RunRequest, tuple[Example, ...]]:
     """The request of a run and its examples, every wording in its role."""
+    beside.check(settings)
     notes: list[Reason] = []
     settings = _with_whole_path(settings)
     if isinstance(data, (str, Path)):

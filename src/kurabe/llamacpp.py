@@ -26,9 +26,9 @@ from kurabe import llamacpp_child
 from kurabe.chat import Chat, Template
 from kurabe.errors import COPY_AGAIN, MissingError
 from kurabe.export.header import Header, read_header
-from kurabe.model import Capabilities, Score, Stopped, TrialPlan
+from kurabe.model import Capabilities
 from kurabe.provenance import cores
-from kurabe.schema import Answer, Message, ModelInfo, Request, Step
+from kurabe.schema import Answer, Message, ModelInfo, Request
 
 CONTEXT_LIMIT = 8192  # tokens; the cache of a longer context takes more memory than a small machine has
 OVERHEAD = 3 << 30  # bytes of address space for the program, its libraries, threads and work buffers
@@ -152,26 +152,6 @@ class GGUFBackend:
         if "error" in got:
             raise ChildError(str(got["error"])[:500])
         return got
-
-    # --- what a GGUF file cannot do; `capabilities` says so, so that asking for it is a bug ----------------------
-
-    def trainable(self, rank: int) -> int:
-        return 0
-
-    def score(self, requests: Sequence[Request], targets: Sequence[str]) -> Iterator[Score]:
-        raise NotImplementedError
-
-    def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
-        raise NotImplementedError
-
-    def save_adapter(self, trial: int, folder: Path) -> None:
-        raise NotImplementedError
-
-    def load_adapter(self, trial: int, folder: Path) -> None:
-        raise NotImplementedError
-
-    def forget(self, trials: Sequence[int]) -> None:
-        raise NotImplementedError
 
 
 class _Prompt:

@@ -32,7 +32,7 @@ from kurabe.settings import RunSettings
 from kurabe.sweeps import chosen
 from kurabe.trials import Trials, describe, plan_trials
 
-LIVE = "live"  # answered in this process by the loaded model
+LIVE, SERVED = "live", "server"  # answered by the run's own model; by another one, on a server
 RETENTION: tuple[Probe, ...] = ("general", "reading")
 REPEATED: tuple[Probe, ...] = ("sampled", "weighed")  # the arms' own questions once more, in another way
 RETENTION_PER_UNKNOWN = 3  # of retention questions of one kind; every arm is asked each question on unknown things
@@ -303,6 +303,8 @@ def metered_as(batch: Batch, trials: Sequence[TrialInfo]) -> tuple[UsageKind, st
 
 def rows_per_batch(backend: Backend) -> int:
     """How many answers are asked for, and stored, together."""
+    if backend.capabilities.rows:
+        return backend.capabilities.rows
     if not backend.info.device.startswith("cpu"):
         return ROWS_GPU
     return ROWS_SMALL if backend.info.parameters < SMALL_MODEL else ROWS_LARGE

@@ -158,7 +158,7 @@ class AnswerKey(Record):
     model: str
     trial: int  # 0 = no adapter
     arm: str
-    hop: str  # "live" = answered in this process by the loaded model
+    hop: str  # "live" = answered by the run's own model; "server" = by another one, on a server
     probe: Probe
     question: str  # "<example id>/h1", "<example id>/t1", "<general id>" ...
     sample: int = 0
@@ -247,6 +247,15 @@ class ModelInfo(Record):
     threads: int
 
 
+class OtherModel(Record):
+    """A model that a server runs, asked the run's questions beside the run's own: other weights."""
+
+    name: str  # of this run's models no other has it: the `model` of the keys of its answers
+    server: str  # as a user names it; never with a key
+    model: ModelInfo  # of a server's model only the name, its hash and its context may be known
+    version: str = ""  # of the server, where it says so
+
+
 class TrialInfo(Record):
     """One training run inside the experiment, as planned and as it came out."""
 
@@ -312,7 +321,7 @@ class Batch(Record):
     """One line of plan.jsonl: answers that are asked for together, and stored or asked again together."""
 
     batch: int  # 1-based
-    stage: Literal["base", "answer"]  # before training, or after it
+    stage: Literal["base", "beside", "answer"]  # before training, of another model, after training
     keys: tuple[AnswerKey, ...]
 
 
@@ -327,6 +336,7 @@ class RunInfo(Record):
     language: str  # of the data: "en" or "ja"
     settings: dict[str, Any]
     model: ModelInfo
+    beside: tuple[OtherModel, ...] = ()
     provenance: Provenance
     trials: tuple[TrialInfo, ...]  # those that are arms of the table
     swept: tuple[TrialInfo, ...] = ()  # further ones, which are points of curves only
@@ -498,6 +508,15 @@ class CostEstimate(Record):
     cached_tokens: float = 0.0  # mean per answer: prompt tokens that another answer had already paid for
     break_even: int | None = None  # questions after which a LoRA's training is paid back by its shorter prompt
     break_even_rag: int | None = None  # the same beside the prompt that retrieval fills
+
+
+class OtherResult(Record):
+    """What another model came to, prompted. It stands apart: no difference is taken and no verdict rests on it."""
+
+    model: OtherModel
+    said: tuple[str, ...] = ()  # by which names the server called what answered
+    arms: tuple[ArmResult, ...]  # labelled "prompt @ NAME"
+    costs: tuple[CostEstimate, ...]  # the same labels; seconds are the server's and the way there
 
 
 class CurvePoint(Record):
@@ -677,6 +696,7 @@ class Results(Record):
     likelihood: tuple[LikelihoodResult, ...] = ()
     teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
+    beside: tuple[OtherResult, ...] = ()
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()
     predictions: tuple[Prediction, ...] = ()

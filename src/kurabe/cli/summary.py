@@ -48,6 +48,10 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
         screen.show(drawn(results, t))
         screen.show(Text(t(note), style="dim"))
         screen.show()
+    if results.beside:
+        screen.show(beside_table(results, t))
+        screen.show(Text(t("cli.beside.note"), style="dim"))
+        screen.show()
     if any(arm.style for arm in results.arms):
         screen.show(style_table(results, t))
         screen.show(Text(t("cli.style.note"), style="dim"))
@@ -91,6 +95,7 @@ def verdict_panel(results: Results, t: Texts) -> RenderableType:
     risk = sentences.stale_risk(results, t)
     if risk:
         lines.append(Words(risk))
+    lines.extend(Words(plain(sentence)) for sentence in sentences.beside(results, t))
     beside = (sentences.reservation(results.verdict, t), sentences.poor_reading(results, t))
     lines += [Words(caveat, "yellow") for caveat in (*beside, sentences.missing_arms(results, t)) if caveat]
     return Panel(Group(*lines), title=t("cli.verdict.title"), title_align="left", border_style="bold", expand=True)
@@ -119,6 +124,16 @@ def costs_table(results: Results, t: Texts) -> Table:
     table = _table(t("cli.table.arm"), [t(f"cli.costs.{name}") for name in names])
     for cost in results.costs:
         _add_row(table, cost.label, t, [*_cost_cells(cost), *([plain(tables.money(cost, results))] if priced else [])])
+    return table
+
+
+def beside_table(results: Results, t: Texts) -> Table:
+    """One row per arm of each other model; the report has more columns."""
+    whole = tables.beside(results, t)
+    shown = (1, 2, 3, 6, 7, *((9,) if any(row[9] != "–" for row in whole.rows) else ()))
+    table = _table(whole.head[0], [t(f"cli.beside.{column}") for column in shown])
+    for row in whole.rows:
+        table.add_row(plain(row[0]), *(plain(row[column]) for column in shown))
     return table
 
 

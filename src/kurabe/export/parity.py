@@ -16,7 +16,7 @@ from kurabe.errors import MissingError
 from kurabe.export.header import read_header
 from kurabe.export.winner import Winner
 from kurabe.llamacpp import FILE_TYPES, GGUFBackend
-from kurabe.model import Backend
+from kurabe.model import Answering
 from kurabe.runs import RunFolder
 from kurabe.schema import Answer, Hop, Parity, Question, Request, Shipped
 from kurabe.settings import RunSettings
@@ -77,7 +77,7 @@ class Replay:
         seconds = sum(answer.seconds for answer in self.own)
         return self._hop("adapter", "", 0, self.own, seconds)
 
-    def ask(self, shipped: Shipped, backend: Backend) -> Hop:
+    def ask(self, shipped: Shipped, backend: Answering) -> Hop:
         """One exported file, answered by `backend`."""
         began = time.monotonic()
         answers = list(backend.answer(self.requests(shipped.format)))

@@ -26,6 +26,7 @@ def markdown(results: Results, t: Texts) -> str:
         f"# {inert(t('report.title', run=results.run))}",
         *_verdict(results, t),
         *_table(tables.arms(results, t)),
+        *_beside(results, t),
         *_table(tables.differences(results, t)),
         f"- {t('report.note.luck')}",
         *_table(tables.style(results, t)),
@@ -75,7 +76,15 @@ def _verdict(results: Results, t: Texts) -> list[str]:
         *_bullets(filter(None, (*sentences.reasons(results.verdict, t), *sentences.risks(results, t)))),
         f"{t('report.changes')}:",
         *_bullets(sentences.changes(results.verdict, t)),
+        *_bullets(map(inert, sentences.beside(results, t))),
     ]
+
+
+def _beside(results: Results, t: Texts) -> list[str]:
+    if not results.beside:
+        return []
+    said = [t("report.beside.explained"), *sentences.served(results, t)]
+    return [*_table(tables.filled(tables.beside(results, t))), *_bullets(map(inert, said))]
 
 
 def _training(results: Results, t: Texts) -> list[str]:

@@ -12,10 +12,13 @@ from typing import Any
 
 from kurabe import hops, texts
 from kurabe.charts import arm_name, axis_value
+from kurabe.report import tables
 from kurabe.schema import Crossing, Finding, Parity, Reason, Results, Verdict
 from kurabe.settings import RunSettings
 from kurabe.texts import Texts
+from kurabe.verdict import MAX_UNSCORED
 
+BESIDE = ("prompt", "rag", "few-shot", "base")  # which arm of another model is told in a sentence: the first it has
 # How a number of the verdict's reasons is written, by its name.
 _SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
@@ -126,6 +129,44 @@ def consistency(results: Results, t: Texts) -> str:
         if found.by == "wordings" and found.values.value is not None
     ]
     return t("report.consistency.line", arms=t("comma").join(said)) if said else ""
+
+
+def beside(results: Results, t: Texts) -> list[str]:
+    """What each other model came to with the prompt (else with what it was asked), and what that costs."""
+    said = []
+    for other in results.beside:
+        arm = next((a for name in BESIDE for a in other.arms if a.arm == name), None)
+        cost = next((c for c in other.costs if arm is not None and c.label == arm.label), None)
+        if arm is None or cost is None:
+            continue
+        told = {"model": other.model.name, "arm": t(f"arms.{arm.arm}")}
+        estimate, form = (arm.recall, "recall") if arm.style is None or arm.recall.n else (arm.style, "form")
+        if arm.unscored > MAX_UNSCORED * arm.answers:
+            said.append(t("report.beside.unscored", **told, unscored=arm.unscored, answers=arm.answers))
+            continue
+        span = texts.interval(estimate.low, estimate.high)
+        if cost.money_per_thousand is None:
+            numbers = {"prompt": texts.count(cost.prompt_tokens), "new": texts.count(cost.new_tokens)}
+            price = t("report.beside.tokens", **numbers)
+        else:
+            price = t("report.beside.money", money=tables.money(cost, results))
+        said.append(t(
+            f"report.beside.{form}", **told, share=texts.percent(estimate.value), price=price,
+            range=t("verdict.range", interval=span) if span else "",
+        ))  # fmt: skip
+    return said
+
+
+def served(results: Results, t: Texts) -> list[str]:
+    """Which server and which version answered as each other model, as far as it told."""
+    return [
+        t(
+            "report.beside.served", model=other.model.name, server=other.model.server,
+            version=other.model.version or t("report.beside.untold"),
+            said=t("report.beside.called", names=t("comma").join(other.said)) if other.said else "",
+        )
+        for other in results.beside
+    ]  # fmt: skip
 
 
 def teachers(results: Results, t: Texts) -> list[str]:

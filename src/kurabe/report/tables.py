@@ -168,11 +168,33 @@ def unknown(results: Results, t: Texts) -> Table:
 def costs(results: Results, t: Texts) -> Table:
     """Preparation once, then what each answer takes. Columns without any number are left out."""
     rows = [_cost_row(cost, t, results) for cost in results.costs]
-    table = _table(t, "costs", rows)
+    return filled(_table(t, "costs", rows))
+
+
+def filled(table: Table) -> Table:
+    """The table without the columns in which no row has anything."""
     kept = [k for k in range(len(table.head)) if k == 0 or any(row[k] not in ("", "–") for row in table.rows)]
     return table._replace(
         head=tuple(table.head[k] for k in kept), rows=tuple(tuple(row[k] for k in kept) for row in table.rows)
     )
+
+
+def beside(results: Results, t: Texts) -> Table:
+    """What other models came to, prompted: recall and price in one row, since nothing else of theirs is told."""
+    rows = []
+    for other in results.beside:
+        costs = {cost.label: cost for cost in other.costs}
+        for arm in other.arms:
+            cost = costs.get(arm.label)  # none for a control
+            counted = (
+                texts.count(cost.prompt_tokens), texts.count(cost.new_tokens), texts.seconds(cost.seconds_per_answer),
+                money(cost, results),
+            ) if cost else ("–",) * 4  # fmt: skip
+            rows.append((
+                arm_name(arm.label, t), _value(arm.recall, t), _part(arm, "wrong"), _number(arm.extra.value, 2),
+                texts.count(arm.cut), texts.count(arm.unscored), *counted, texts.count(arm.recall.n),
+            ))  # fmt: skip
+    return _table(t, "beside", rows)
 
 
 def parity(found: Parity, t: Texts) -> Table:
@@ -195,7 +217,10 @@ def parity(found: Parity, t: Texts) -> Table:
 def money(cost: CostEstimate, results: Results) -> str:
     """The price of a thousand answers: "0.27 USD"; without a price table "–"."""
     currency = (results.settings.get("prices") or {}).get("currency", "")
-    return "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip()
+    amount = cost.money_per_thousand
+    if amount is None:
+        return "–"
+    return f"{amount:.2f} {currency}".strip() if amount >= 0.1 or not amount else f"{amount:.2g} {currency}".strip()
 
 
 def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
@@ -343,7 +368,7 @@ def _number(value: float | None, digits: int) -> str:
 def _setting(value: Any) -> str:
     """A setting's value as the user would write it."""
     if isinstance(value, dict):
-        numbers = {name: part for name, part in value.items() if part is not None}
+        numbers = {name: part for name, part in value.items() if part not in (None, {})}
         return ", ".join(f"{name}: {_setting(part)}" for name, part in numbers.items()) if len(numbers) > 1 else "–"
     if isinstance(value, (list, tuple)):
         return ", ".join(str(part) for part in value)
