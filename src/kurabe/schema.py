@@ -574,8 +574,8 @@ class QuestionResult(Record):
 class Hop(Record):
     """The run's held-out questions, answered by one form of the shipped arm."""
 
-    hop: str  # "adapter": the run's own answers; else a format, as in Shipped
-    file: str  # "" for the adapter
+    hop: str  # "adapter": the run's own answers; "merged"; a format, as in Shipped; "Ollama"
+    file: str  # "" for the adapter, and for what was only tried out; in Ollama the model's name
     size: int  # bytes; 0 for the adapter
     answers: int
     unscored: int
@@ -585,6 +585,8 @@ class Hop(Record):
     lost: Estimate | None  # recall minus the adapter's, question by question; None for the adapter itself
     seconds: float  # displayed only
     held: bool  # whether the answers survived, by the margin
+    prompts: int | None = None  # prompts that the file's own template and vocabulary render to the run's token ids
+    new_tokens: int = 0  # of all answers; with `seconds` the speed
 
 
 class Parity(Record):
@@ -627,6 +629,21 @@ class Results(Record):
     planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
     parity: Parity | None = None  # of the files that were shipped into the run's folder since
+
+
+class Delivered(Record):
+    """One model that kurabe made in Ollama."""
+
+    url: str  # of the server
+    model: str  # its name there, with its tag
+    sha256: str  # of the GGUF file that it holds
+
+
+class Deliveries(Record):
+    """ollama.json beside exported files: what was made of them in Ollama."""
+
+    version: int = SCHEMA_VERSION
+    models: tuple[Delivered, ...]
 
 
 class Shipped(Record):

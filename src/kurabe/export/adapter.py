@@ -167,7 +167,7 @@ def _fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _saved(name: str, config: dict[str, Any]) -> bool:
-    """Whether a tensor was trained as a whole: a bias, or part of a module whose path ends as one of `modules_to_save`."""
+    """Whether a tensor was trained as a whole: a bias, or in a module whose path ends as one of `modules_to_save`."""
     if name.endswith(".bias") and config.get("bias", "none") != "none":
         return True
     parts = name.split(".")

@@ -19,15 +19,17 @@ from kurabe.schema import Shipped
 
 
 def publish(
-    plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int = 0, system: str = ""
+    plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int = 0, system: str = "", base: str = ""
 ) -> list[Shipped]:
     """Write what is not there yet, each file with a Modelfile that puts `system` before every question; the records of
-    all the plan's files, in the plan's order.
+    all the plan's files, in the plan's order. Adapters name the file in the same folder that they lie on: `base`.
 
     A file that an earlier export of the same base and adapter finished stays; one of another origin is never
     overwritten. Raises MissingError when the disk has too little room, before anything is written.
     """
-    modelfiles = {file.name: modelfile_of(file, system) for file in plan.files}  # what it cannot say is refused first
+    modelfiles = {
+        file.name: modelfile_of(file, system, base) for file in plan.files
+    }  # what it cannot say is refused first
     with _held(out):
         there = {file.name: found for file in plan.files if (found := _there(plan, file, out, modelfiles[file.name]))}
         todo = plan._replace(files=tuple(file for file in plan.files if file.name not in there))
@@ -81,6 +83,26 @@ def publish_file(plan: Plan, path: Path, tell: stream.Tell | None = None, thread
         elif storage.sha256(path) != written.sha256:
             raise _occupied(path, "Remove that file, or choose another name.")
     return path
+
+
+@contextmanager
+def aside(plan: Plan, out: Path) -> Iterator[tuple[Path, Shipped]]:
+    """The plan's one file beside the published ones, to be tried out; it goes again with the block."""
+    with _held(out):
+        _check_space(plan.files[0].size, out)
+        with storage.staging(out) as stage:
+            (written,) = stream.write(plan, stage)
+            yield stage / written.file.name, _record(plan, written)
+
+
+@contextmanager
+def aside_folder(plan: Plan, out: Path) -> Iterator[Path]:
+    """The merged model as a folder, to be tried out; it goes again with the block."""
+    with _held(out):
+        _check_space(folder.size(plan), out)
+        with storage.staging(out) as stage:
+            folder.write_folder(plan, stage)
+            yield stage
 
 
 @contextmanager
@@ -142,12 +164,14 @@ def _record(plan: Plan, written: stream.Written) -> Shipped:
     )  # fmt: skip
 
 
-def modelfile_of(file: File, system: str) -> str:
+def modelfile_of(file: File, system: str, base: str = "") -> str:
     """Ollama's recipe for one file: greedy, as every arm was measured. Raises DataError for what it cannot express.
 
     The chat template and the end of a turn travel in the GGUF.
     """
-    commands = [modelfile.Command("FROM", f"./{file.name}"), modelfile.Command("PARAMETER", "0", "temperature")]
+    weights = [("FROM", base), ("ADAPTER", file.name)] if base else [("FROM", file.name)]
+    commands = [modelfile.Command(name, f"./{value}") for name, value in weights]
+    commands.append(modelfile.Command("PARAMETER", "0", "temperature"))
     return modelfile.write([*commands, *([modelfile.Command("SYSTEM", system)] if system else [])])
 
 
