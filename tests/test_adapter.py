@@ -49,7 +49,7 @@ def trained(form: dict[str, Any], folder: Path) -> peft.PeftModel:
     config = peft.LoraConfig(**{"r": 4, "lora_alpha": 6, "target_modules": ALL, **form})
     model = peft.get_peft_model(small_llama(), config)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.copy_(torch.randn_like(parameter))
     model.save_pretrained(folder)

@@ -44,7 +44,7 @@ def test_without_settings_answers_are_greedy_and_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["FROM llama3", "FROM absent.gguf", "FROM .", "FROM shop.gguf\nFROM shop.gguf", "FROM shop.gguf\nADAPTER absent.gguf",
+    ["FROM llama3", "FROM absent.gguf", "FROM .", "FROM shop.gguf\nFROM shop.gguf", "FROM shop.gguf\nADAPTER no.gguf",
      "FROM shop.gguf\nPARAMETER top_k many", 'FROM ""'],
 )  # fmt: skip
 def test_what_cannot_be_done_here_is_refused(tmp_path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A LoRA beside its base answers in llama.cpp as the merged model does in transformers; what cannot lie there is refused."""
+"""A LoRA beside its base answers in llama.cpp as the merged model does; what cannot lie there is refused."""
 
 from __future__ import annotations
 

@@ -97,11 +97,15 @@ class GGUFBackend:
         if self._prompt is None:
             assert self.chat is not None
             return self.chat.prompt(messages)
-        asked = {"content": self._prompt.render(messages), "add_special": False, "parse_special": True}
+        return self._prompt.begun(self.token_ids(self._prompt.render(messages)))
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of a text by the file's own vocabulary, with nothing put around it. Raises ChildError."""
+        asked = {"content": text, "add_special": False, "parse_special": True}
         ids = self._ask("/tokenize", asked, self.limits.answer).get("tokens")
         if not isinstance(ids, list):
             raise ChildError("llama.cpp returned no tokens.")
-        return self._prompt.begun([int(i) for i in ids])
+        return [int(i) for i in ids]
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages as they are rendered."""

@@ -76,11 +76,13 @@ def command(
             screen.data({"version": 1, "files": [{"file": f.name, "size": f.size} for f in files]})
     elif form == "safetensors":
         _publish_folder(screen, order)
-    elif out.suffix == ".gguf":
-        _write_one(screen, plan, out)
     else:
         if model:
             open_server().close()  # before the work
+        _check_tokens(screen, plan)
+        if out.suffix == ".gguf":
+            _write_one(screen, plan, out)
+            return
         _publish(screen, order, model, replace)
 
 
@@ -107,6 +109,15 @@ def _plans(
         )
     below = make_plan(shipped.base, None, wanted, f"{name}-base")
     return below, make_lora_plan(make_plan(shipped.base, shipped.adapter, wanted, name), below, name)
+
+
+def _check_tokens(screen: "Screen", plan: "Plan") -> None:
+    """A tokenizer that llama.cpp would read otherwise than training did is refused before any work."""
+    from kurabe.export.probe import LINES, can_check, check
+
+    if can_check(plan):
+        screen.say(screen.t("cli.ship.tokens", lines=LINES))
+        check(plan)
 
 
 def _publish(screen: "Screen", order: Order, model: str, replace: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kurabe.errors import SettingsError
+from kurabe.export import probe
 from kurabe.export.plan import Plan, make_plan
 from kurabe.export.publish import publish, publish_file, publish_folder
 from kurabe.export.requantise import make_gguf_plan
@@ -27,6 +28,7 @@ def ship(
     `what` is a run folder (its `arm`; none: the one that the verdict names), a model folder (merged with `adapter`,
     where there is one) or a GGUF file that is not quantised. `out` is a folder, which then holds each file with its
     record and its Modelfile, or the name of one `.gguf` file. The format "safetensors" is the merged model as a folder.
+    Where llama.cpp is installed, a tokenizer that it would read otherwise than training did is refused before any work.
     Raises SettingsError and MissingError; nothing is overwritten and nothing half-written stays.
     """
     what, out = Path(what), Path(out)
@@ -35,6 +37,8 @@ def ship(
         if len(formats) > 1:
             raise SettingsError("A merged folder is written alone.", fix="Leave the others to a second call of ship().")
         return (publish_folder(plan, out),)
+    if probe.can_check(plan):
+        probe.check(plan)
     if out.suffix == GGUF:
         return (publish_file(plan, out),)
     return tuple(out / record.file for record in publish(plan, out, system=system))
