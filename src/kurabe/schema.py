@@ -646,6 +646,19 @@ class Deliveries(Record):
     models: tuple[Delivered, ...]
 
 
+class SearchIndex(Record):
+    """index.json beside a shipped file: what an arm that searches shows to the model."""
+
+    version: int = SCHEMA_VERSION
+    arm: str
+    file: str  # the model's, in the same folder
+    language: str
+    nearest: int
+    max_new_tokens: int
+    examples: tuple[Example, ...]
+    passages: tuple[Passage, ...] = ()
+
+
 class Shipped(Record):
     """NAME-FORMAT.json beside an exported file: what it was made of, and its bytes' hash."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kurabe import charts
 from kurabe.cli.screen import Screen
+from kurabe.export.searcher import RUNNER, searches
 from kurabe.export.winner import Winner
 from kurabe.report.card import Shipment, card
 from kurabe.runs import RunFolder
@@ -35,8 +36,9 @@ def write_card(
     chart = charts.parity(results.model_copy(update={"parity": parity}), t) if parity else None
     name = files[-1].file.removesuffix(".gguf").removesuffix(f"-{files[-1].format}")
     named = Shipment(
-        name, shipped.arm, tuple(files), parity, shipped.system, license_of(shipped.base), CHART if chart else ""
-    )
+        name, shipped.arm, tuple(files), parity, shipped.system, license_of(shipped.base), CHART if chart else "",
+        RUNNER if searches(shipped.arm) else "",
+    )  # fmt: skip
     text = card(results, named, t)
     if chart:
         _replace(out / CHART, chart)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kurabe.cli.find import find_run
 from kurabe.errors import SettingsError
+from kurabe.export.searcher import searches
 from kurabe.export.winner import Winner, winner
 
 # What an option is when nobody gave it, and how it is called, where that is not None and its own name.
@@ -74,6 +75,17 @@ def check_out(out: Path | None, *, run: str | None, to: str | None, form: str, v
             f"--out {out.name} and {given[0]} exclude each other.", why="One file alone has no record beside it.",
             fix="Give a folder with --out.",
         )  # fmt: skip
+
+
+def check_search(arm: str, *, to: str | None, form: str) -> None:
+    """An arm that searches needs the program beside its file, which neither Ollama nor a merged folder runs."""
+    given = "--to" if to else f"--as {form}" if form != "gguf" else ""
+    if searches(arm) and given:
+        raise SettingsError(
+            f"The arm {arm} and {given} exclude each other.",
+            why="It searches before it answers, and what it finds cannot stand in a Modelfile.",
+            fix=f"Leave out {given}: the files come with the program that searches, ask.py.",
+        )
 
 
 def check_gguf(**given: object) -> None:

@@ -50,7 +50,7 @@ def command(
     plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
-    from kurabe.cli.origin import check_gguf, check_out, check_pairs, default_name, what
+    from kurabe.cli.origin import check_gguf, check_out, check_pairs, check_search, default_name, what
     from kurabe.cli.proof import check_file, show_proof
     from kurabe.export.delivery import open_server, target
     from kurabe.runs import EXPORT
@@ -60,6 +60,7 @@ def command(
     if from_gguf is not None:
         check_gguf(run=run, base=base, adapter=adapter, arm=arm, verify=verify, match=match, form=form)
     folder, shipped = what(run, arm, base or from_gguf, adapter, runs)
+    check_search(shipped.arm, to=to, form=form)
     if verify is not None:
         show_proof(screen, check_file(screen, folder, shipped, verify), alone=True)
         return
@@ -123,13 +124,19 @@ def _check_tokens(screen: "Screen", plan: "Plan") -> None:
 def _publish(screen: "Screen", order: Order, model: str, replace: bool) -> None:
     """Write the files, prove them, deliver the last one, and describe them in a card."""
     from kurabe.cli.proof import asking, prove_all, show_proof
+    from kurabe.export import searcher
     from kurabe.export.parity import store
     from kurabe.export.proof import Exported, lora_hop, with_ollama
     from kurabe.export.publish import publish
+    from kurabe.export.searcher import searches
+    from kurabe.export.winner import search_index
 
     run, shipped, out = order.run, order.shipped, order.out
     with _progress(screen) as tell:
-        records = publish(order.plan, out, tell, system=shipped.system)
+        records = publish(order.plan, out, tell, system=None if searches(shipped.arm) else shipped.system)
+    if run and searches(shipped.arm):
+        runner = searcher.store(search_index(run, shipped, records[-1].file), run.name, out)
+        screen.say(screen.t("cli.ship.searches", file=str(runner)))
     exported = [Exported(out / record.file, record) for record in records]
     if order.over:
         below = records[0]
@@ -213,10 +220,12 @@ def _publish_folder(screen: "Screen", order: Order) -> None:
 
 def _show_plan(screen: "Screen", order: Order) -> None:
     from kurabe import texts
+    from kurabe.export.searcher import searches
 
     t, plan = screen.t, order.plan
     if order.shipped.arm:
-        screen.say_beside(t("cli.ship.ships"), t("cli.ship.arm_is", arm=order.shipped.arm))
+        says = t("cli.ship.arm_searches" if searches(order.shipped.arm) else "cli.ship.arm_is", arm=order.shipped.arm)
+        screen.say_beside(t("cli.ship.ships"), says)
     layers = len(plan.adapter.deltas)
     screen.say_beside(t("cli.ship.merges"), t("cli.ship.merge_is", weights=plan.weights / 1e6, layers=layers))
     for file in (*plan.files, *(order.over.files if order.over else ())):

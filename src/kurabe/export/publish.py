@@ -19,17 +19,22 @@ from kurabe.schema import Shipped
 
 
 def publish(
-    plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int = 0, system: str = "", base: str = ""
+    plan: Plan,
+    out: Path,
+    tell: stream.Tell | None = None,
+    threads: int = 0,
+    system: str | None = "",
+    base: str = "",
 ) -> list[Shipped]:
     """Write what is not there yet, each file with a Modelfile that puts `system` before every question; the records of
-    all the plan's files, in the plan's order. Adapters name the file in the same folder that they lie on: `base`.
+    all the plan's files, in the plan's order. Adapters name the file in the same folder that they lie on: `base`. With
+    None as `system` there is no Modelfile: none can hold what stands before a question.
 
     A file that an earlier export of the same base and adapter finished stays; one of another origin is never
     overwritten. Raises MissingError when the disk has too little room, before anything is written.
     """
-    modelfiles = {
-        file.name: modelfile_of(file, system, base) for file in plan.files
-    }  # what it cannot say is refused first
+    # What a Modelfile cannot say is refused first.
+    modelfiles = {file.name: "" if system is None else modelfile_of(file, system, base) for file in plan.files}
     with _held(out):
         there = {file.name: found for file in plan.files if (found := _there(plan, file, out, modelfiles[file.name]))}
         todo = plan._replace(files=tuple(file for file in plan.files if file.name not in there))
@@ -41,7 +46,8 @@ def publish(
                     record = _record(plan, written)
                     path = stage / _record_name(written.file)
                     path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-                    (stage / modelfile_name(written.file)).write_bytes(modelfiles[written.file.name].encode())
+                    if modelfiles[written.file.name]:
+                        (stage / modelfile_name(written.file)).write_bytes(modelfiles[written.file.name].encode())
                     there[written.file.name] = record
                     known[written.file.name] = written.sha256
                 storage.commit(out, stage, known)
@@ -135,7 +141,8 @@ def _there(plan: Plan, file: File, out: Path, recipe: str) -> Shipped | None:
         record = Shipped.model_validate_json((out / _record_name(file)).read_bytes())
         origin = (plan.base.sha256, plan.adapter_sha256, plan.match, file.size)
         # Who edited the Modelfile keeps the edit; one that was written for another message is another export.
-        same = manifest.get(modelfile_name(file), {}).get("sha256") == hashlib.sha256(recipe.encode()).hexdigest()
+        wanted = hashlib.sha256(recipe.encode()).hexdigest() if recipe else None
+        same = manifest.get(modelfile_name(file), {}).get("sha256") == wanted
         if same and (record.base_sha256, record.adapter_sha256, record.match, record.size) == origin:
             return record
     raise _occupied(path)

@@ -13,7 +13,8 @@ from kurabe.export import probe
 from kurabe.export.plan import Plan, make_plan
 from kurabe.export.publish import publish, publish_file, publish_folder
 from kurabe.export.requantise import make_gguf_plan
-from kurabe.export.winner import winner
+from kurabe.export.searcher import searches, store
+from kurabe.export.winner import search_index, winner
 from kurabe.runs import REQUEST
 
 GGUF, FOLDER = ".gguf", "safetensors"
@@ -41,11 +42,17 @@ def ship(
         probe.check(plan)
     if out.suffix == GGUF:
         return (publish_file(plan, out),)
-    return tuple(out / record.file for record in publish(plan, out, system=system))
+    if system is None:
+        records = publish(plan, out, system=None)
+        store(search_index(what, winner(what, arm), records[-1].file), what.name, out)
+    else:
+        records = publish(plan, out, system=system)
+    return tuple(out / record.file for record in records)
 
 
-def _plan(what: Path, formats: Sequence[str], arm: str, adapter: Path | None) -> tuple[Plan, str]:
-    """The plan, and the message that stands before each question. A merged folder is planned as any format is."""
+def _plan(what: Path, formats: Sequence[str], arm: str, adapter: Path | None) -> tuple[Plan, str | None]:
+    """The plan, and the message that stands before each question, None where a search decides it. A merged folder is
+    planned as any format is."""
     formats = formats or ("F32",)
     is_run, is_gguf = (what / REQUEST).is_file(), what.suffix == GGUF and what.is_file()
     if arm and not is_run:
@@ -57,5 +64,7 @@ def _plan(what: Path, formats: Sequence[str], arm: str, adapter: Path | None) ->
     if is_run:
         shipped = winner(what, arm)
         name = f"{what.resolve().name}-{shipped.arm.replace('+', '-')}"
-        return make_plan(shipped.base, shipped.adapter, formats, name), shipped.system
+        return make_plan(shipped.base, shipped.adapter, formats, name), None if searches(
+            shipped.arm
+        ) else shipped.system
     return make_plan(what, adapter, formats), ""
