@@ -658,8 +658,8 @@ class QuestionResult(Record):
 class Hop(Record):
     """The run's held-out questions, answered by one form of the shipped arm."""
 
-    hop: str  # "adapter": the run's own answers; else a format, as in Shipped
-    file: str  # "" for the adapter
+    hop: str  # "adapter": the run's own answers; "merged"; a format, as in Shipped; "Ollama"
+    file: str  # "" for the adapter, and for what was only tried out; in Ollama the model's name
     size: int  # bytes; 0 for the adapter
     answers: int
     unscored: int
@@ -669,6 +669,8 @@ class Hop(Record):
     lost: Estimate | None  # recall minus the adapter's, question by question; None for the adapter itself
     seconds: float  # displayed only
     held: bool  # whether the answers survived, by the margin
+    prompts: int | None = None  # prompts that the file's own template and vocabulary render to the run's token ids
+    new_tokens: int = 0  # of all answers; with `seconds` the speed
 
 
 class Parity(Record):
@@ -715,6 +717,34 @@ class Results(Record):
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
     models: tuple[ModelRun, ...] = ()  # where this run closes a curve over models: all of it, by size
     parity: Parity | None = None  # of the files that were shipped into the run's folder since
+
+
+class Delivered(Record):
+    """One model that kurabe made in Ollama."""
+
+    url: str  # of the server
+    model: str  # its name there, with its tag
+    sha256: str  # of the GGUF file that it holds
+
+
+class Deliveries(Record):
+    """ollama.json beside exported files: what was made of them in Ollama."""
+
+    version: int = SCHEMA_VERSION
+    models: tuple[Delivered, ...]
+
+
+class SearchIndex(Record):
+    """index.json beside a shipped file: what an arm that searches shows to the model."""
+
+    version: int = SCHEMA_VERSION
+    arm: str
+    file: str  # the model's, in the same folder
+    language: str
+    nearest: int
+    max_new_tokens: int
+    examples: tuple[Example, ...]
+    passages: tuple[Passage, ...] = ()
 
 
 class Shipped(Record):

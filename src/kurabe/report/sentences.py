@@ -113,12 +113,13 @@ def changes(verdict: Verdict, t: Texts) -> list[str]:
 
 def parity(found: Parity, t: Texts) -> list[str]:
     """Whether the shipped files' answers survived; of those that did not, why, and which larger format held."""
-    failed = [hop for hop in found.hops if not hop.held]
+    failed = [hop for hop in found.hops if hop.file and not hop.held]
     if not failed:
         return [t("report.parity.survived", margin=texts.percent(found.margin))]
+    tried = [t("report.parity.aside")] if any(hop.size and not hop.file for hop in found.hops) else []
     said = [t("report.parity.failed", hop=hop.hop, why=t(f"report.parity.why.{hops.cause(hop)}")) for hop in failed]
     larger = hops.next_larger(found)
-    return [*said, t("report.parity.larger", format=larger)] if larger else said
+    return [*said, *([t("report.parity.larger", format=larger)] if larger else []), *tried]
 
 
 def consistency(results: Results, t: Texts) -> str:

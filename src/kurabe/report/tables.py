@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kurabe import texts
-from kurabe.charts import arm_name, axis_value
+from kurabe.charts import arm_name, axis_value, hop_name
 from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Measure, Parity, Results
 from kurabe.texts import Texts
 
@@ -198,15 +198,17 @@ def beside(results: Results, t: Texts) -> Table:
 
 
 def parity(found: Parity, t: Texts) -> Table:
-    """Each form of the shipped arm, asked the run's own questions: the adapter first, then the files."""
+    """Each form of the shipped arm, asked the run's own questions: the adapter first, then the files. The last column
+    but one is the speed."""
     rows = [
         (
-            t("report.parity.adapter") if not hop.file else hop.hop,
-            texts.size(hop.size) if hop.file else "",
+            hop_name(hop, t),
+            texts.size(hop.size) if hop.size else "",
             f"{hop.same}/{hop.answers}",
             _value(hop.recall, t),
             _points(hop.lost.value) if hop.lost else "",
             texts.percent(hop.wrong.value),
+            f"{hop.new_tokens / hop.seconds:.0f}" if hop.new_tokens and hop.seconds else "",
             t("report.parity.yes" if hop.held else "report.parity.no"),
         )
         for hop in found.hops
