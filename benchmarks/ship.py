@@ -3,6 +3,8 @@
 Beside each export stands PEFT's merge and save alone, in the same round: the first of the usual chain's steps, and
 the only one that installs from a package registry without a compiler. A ratio against it therefore flatters the chain,
 whose converter and quantiser come on top. The floor is the same reading, merging and writing without quantising (F16).
+With --sizes 0.1,1.1,3 models of these billions of weights are exported instead, and the seconds for each billion stand
+side by side: of processor time, which other programs disturb least, and as the clock went.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class Took(NamedTuple):
     """One process from its start to its end."""
 
     seconds: float
+    cpu: float  # seconds of processor time, workers included
     peak: int  # bytes of resident memory
     written: int  # bytes that lie in its folder afterwards
 
@@ -45,7 +48,7 @@ def write_adapter(base: Path, folder: Path) -> None:
 
     rng = np.random.default_rng(0)
     pairs = {}
-    for name, tensor in tensors([base / "model.safetensors"]).items():
+    for name, tensor in tensors(sorted(base.glob("*.safetensors"))).items():
         if "_proj." in name:
             key = "base_model.model." + name.removesuffix(".weight")
             rows, columns = tensor.shape
@@ -70,10 +73,16 @@ def resident(process: psutil.Process) -> int:
     return total
 
 
+def used() -> float:
+    """Seconds of processor time of all children that ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def timed(command: list[str], out: Path, threads: int) -> Took:
     """Run a command; its peak memory is asked for fifty times a second."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
-    began = time.monotonic()
+    began, spent = time.monotonic(), used()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     peak = 0
 
@@ -93,16 +102,51 @@ def timed(command: list[str], out: Path, threads: int) -> Took:
     if process.returncode:
         raise SystemExit(errors.decode())
     seconds = time.monotonic() - began
-    return Took(seconds, peak, sum(path.stat().st_size for path in out.rglob("*") if path.is_file()))
+    return Took(seconds, used() - spent, peak, sum(path.stat().st_size for path in out.rglob("*") if path.is_file()))
+
+
+def command(base: Path, adapter: Path, name: str) -> list[str]:
+    """One export; the folder comes last."""
+    return [
+        sys.executable, "-m", "kurabe", "ship", "--base", str(base), "--adapter", str(adapter),
+        "--formats", name, "--quiet", "--out",
+    ]  # fmt: skip
+
+
+def by_size(sizes: list[str], formats: list[str], rounds: int, threads: int) -> None:
+    """A row per size, format and round."""
+    print(
+        f"{'weights':>8} {'format':>7} {'seconds':>8} {'cpu s':>7} {'cpu s/10^9':>11} {'peak MB':>8} {'MB':>6}"
+        "   load average"
+    )
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as work:
+            base, adapter = Path(work, "base"), Path(work, "adapter")
+            base.mkdir()
+            tinyllama.write(base, size=size)
+            write_adapter(base, adapter)
+            weights = sum(path.stat().st_size for path in base.glob("*.safetensors")) / 2e9  # bf16
+            for name in formats * rounds:
+                with tempfile.TemporaryDirectory(dir=work) as out:
+                    took = timed([*command(base, adapter, name), out], Path(out), threads)
+                print(
+                    f"{weights:7.2f}G {name:>7} {took.seconds:8.1f} {took.cpu:7.1f} {took.cpu / weights:11.1f} "
+                    f"{took.peak / 1e6:8.0f} {took.written / 1e6:6.0f}   {measuring.load_average():.1f}",
+                    flush=True,
+                )
 
 
 def main() -> None:
     options = measuring.arguments(__doc__, rounds=3)
     options.add_argument("--layers", type=int, default=None, help="fewer layers, for a quick look")
     options.add_argument("--formats", default=",".join(FORMATS))
+    options.add_argument("--sizes", default="", help="billions of weights: 0.1,1.1,3")
     chosen = options.parse_args()
     threads = chosen.threads or os.cpu_count() or 1
     print(measuring.hardware(threads))
+    if chosen.sizes:
+        by_size(chosen.sizes.split(","), chosen.formats.split(","), chosen.rounds, threads)
+        return
     print(f"{'round':>5} {'what':>18} {'seconds':>9} {'peak MB':>9} {'written MB':>11}   load average")
     times: dict[str, list[Took]] = {}
     with tempfile.TemporaryDirectory() as work:
@@ -110,23 +154,22 @@ def main() -> None:
         base.mkdir()
         tinyllama.write(base, chosen.layers)
         write_adapter(base, adapter)
-        sides = {
-            f"kurabe {name}": [
-                sys.executable, "-m", "kurabe", "ship", "--base", str(base), "--adapter", str(adapter),
-                "--formats", name, "--quiet", "--out",
-            ]
-            for name in chosen.formats.split(",")
-        } | {"PEFT merge, save": [sys.executable, str(HERE / "peer_merge.py"), str(base), str(adapter)]}  # fmt: skip
+        sides = {f"kurabe {name}": command(base, adapter, name) for name in chosen.formats.split(",")}
+        sides["PEFT merge, save"] = [sys.executable, str(HERE / "peer_merge.py"), str(base), str(adapter)]
         for round_ in range(1, chosen.rounds + 1):
-            for what, command in sides.items():
+            for what, line in sides.items():
                 with tempfile.TemporaryDirectory(dir=work) as out:
-                    took = timed([*command, out], Path(out), threads)
+                    took = timed([*line, out], Path(out), threads)
                 times.setdefault(what, []).append(took)
                 print(
                     f"{round_:>5} {what:>18} {took.seconds:9.1f} {took.peak / 1e6:9.0f} {took.written / 1e6:11.0f}"
                     f"   {measuring.load_average():.1f}",
                     flush=True,
                 )
+    floor = times.get("kurabe F16")
+    if floor and "kurabe Q4_K_M" in times:
+        share = min(took.cpu for took in floor) / min(took.cpu for took in times["kurabe Q4_K_M"])
+        print(f"floor: reading, merging and writing (F16) is {share:.0%} of Q4_K_M's processor time")
     merge = statistics.median(took.seconds for took in times["PEFT merge, save"])
     for what, rounds in times.items():
         seconds = statistics.median(took.seconds for took in rounds)

@@ -91,6 +91,8 @@ def _fields(record: type[Record]) -> str:
 def _written(value: Any) -> str:
     if value is None:
         return "none"
+    if value in ((), {}):
+        return ""
     return f"`{', '.join(value)}`" if isinstance(value, tuple) else f"`{value}`"
 
 

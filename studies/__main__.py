@@ -1,7 +1,8 @@
-"""`python -m studies`: every study one after the other, what is not stored of it yet, and then its page.
+"""`python -m studies`: every study one after the other, what is not stored of it yet, and then its page; how long each
+took, of its own record, last.
 
 Knows no study: each is a folder with a command of its own, which takes `--page`. With `--afresh` stored results are set
-aside first, so that everything is measured again.
+aside first, so that everything is measured again; killed, it goes on without that flag. `--minutes` prints the record.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from kurabe.texts import seconds
+from studies import minutes
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,18 +26,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code of the first study that fails; those after it are not begun."""
     parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
     parser.add_argument("--afresh", action="store_true", help="set stored results aside and measure everything again")
+    parser.add_argument("--pages", action="store_true", help="write the pages of what is stored, measure nothing")
+    parser.add_argument("--minutes", action="store_true", help="print how long each study took, do nothing else")
     options = parser.parse_args(arguments)
-    if options.afresh:
+    if options.minutes:
+        print(record())
+        return 0
+    if options.afresh and not options.pages:
         for name in names():
             set_aside(HERE / name / "results.jsonl")
     for name in names():
-        began = time.monotonic()
-        for words in ([], ["--page"]):
+        print(f"{name}:", flush=True)
+        for words in [["--page"]] if options.pages else [[], ["--page"]]:
             code = subprocess.run([sys.executable, "-m", f"studies.{name}", *words], check=False).returncode
             if code:
                 return code
-        print(f"{name}: {seconds(time.monotonic() - began)}", flush=True)
+    print(record())
     return 0
+
+
+def record() -> str:
+    """How long each study took."""
+    return minutes.table(minutes.took(name, HERE / name / "results.jsonl") for name in names())
 
 
 def set_aside(path: Path) -> None:

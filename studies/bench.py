@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 
     command: str
     runs: Sequence[Run]
-    kind: type[Trial]
+    kind: type[Trial[Any]]
     data: str
     data_sha256: str
     references: Mapping[str, Questions]
@@ -124,13 +124,14 @@ def run(plan: Plan, path: Path, settings: RunSettings, say: Say) -> None:
 
 def end(writer: Writer, trials: int, command: str, say: Say) -> None:
     """Store and say that a session did all that was left."""
-    lasted = time.time() - psutil.Process().create_time()
+    process = psutil.Process()
+    lasted, times = time.time() - process.create_time(), process.cpu_times()
     load = os.getloadavg()[2] if hasattr(os, "getloadavg") else None
-    writer.append(End(trials=trials, seconds=lasted, load=load))
+    writer.append(End(trials=trials, seconds=lasted, load=load, processor=times.user + times.system))
     say(f"{said_seconds(lasted)} since the start of the process. The page: {command} --page")
 
 
-def told(trial: Trial) -> str:
+def told(trial: Trial[Any]) -> str:
     """A trial on one line: what it was, and the share of each probe that came out right at its end."""
     shares = []
     for probe, tally in trial.end.items():
@@ -171,7 +172,7 @@ class Bench:
             likely=self._likely("base", 0, self._plan.likely),
         )  # fmt: skip
 
-    def trials(self) -> Iterator[Trial]:
+    def trials(self) -> Iterator[Trial[Any]]:
         """Each trial when its last step is done and its last question answered, whether others still train or not."""
         steps: dict[int, list[Step]] = {task.plan.trial: [] for task in self._tasks}
         states: dict[int, list[State]] = {number: [] for number in steps}
@@ -188,7 +189,9 @@ class Bench:
                 said = next(own[0].text for own in answers.values() if own)
                 yield self._trial(step.trial, steps.pop(step.trial), states[step.trial], spent[step.trial], said)
 
-    def _trial(self, number: int, steps: Sequence[Step], states: Sequence[State], spent: float, said: str) -> Trial:
+    def _trial(
+        self, number: int, steps: Sequence[Step], states: Sequence[State], spent: float, said: str
+    ) -> Trial[Any]:
         one, task = self._left[number - 1], self._tasks[number - 1]
         own = task.plan
         losses = [step.loss for step in steps]

@@ -58,7 +58,8 @@ def ratio(tally: Tally) -> float:
 
 def difference(first: Sequence[Tally], second: Sequence[Tally]) -> Estimate:
     """Share of `first` minus share of `second`, paired by example; the interval resamples examples."""
-    return stats.difference(*(stats.merged([clusters(tally) for tally in side]) for side in (first, second)))
+    one, other = (stats.merged([clusters(tally) for tally in side]) for side in (first, second))
+    return stats.difference(one, other)
 
 
 def unpaired(first: Sequence[Tally], second: Sequence[Tally]) -> Estimate:
@@ -90,7 +91,8 @@ def slope(by_x: Mapping[float, Sequence[Tally]]) -> Slope:
 def _weights(x: NDArray[Any]) -> NDArray[Any]:
     """What each point counts in the slope of the line through all of them."""
     centred = x - x.mean()
-    return centred / (centred**2).sum()
+    weights: NDArray[Any] = centred / (centred**2).sum()
+    return weights
 
 
 def _drawn(points: Sequence[Sequence[Tally]], seed: int) -> NDArray[Any]:

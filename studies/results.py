@@ -100,6 +100,7 @@ class End(Record):
     trials: int
     seconds: float  # from the start of the process
     load: float | None  # the system's load average over the last 15 minutes
+    processor: float | None = None  # seconds of processor time of all threads; None in older records
 
 
 class Stored(NamedTuple):

@@ -72,6 +72,7 @@ class Simulation(NamedTuple):
     found_type: type[Record]
     values: Callable[[Stored], dict[str, Any]]  # what the page's templates place
     page_name: str  # in docs/, without its ending
+    also: tuple[str, ...] = ()  # further modules of kurabe that make its figures, as patterns of their paths
 
     @property
     def command(self) -> str:
@@ -96,11 +97,13 @@ def code(study: Simulation) -> str:
     """The hash of everything that decides a figure: kurabe's own modules, the worlds, the study's cells. Comments,
     docstrings and layout decide none."""
     package = Path(kurabe.__file__).parent
-    files = [*(package / f"{name}.py" for name in DECIDING), STUDIES / "worlds.py", *sorted(study.folder.glob("*.py"))]
+    own = {package / f"{name}.py" for name in DECIDING} | {path for also in study.also for path in package.glob(also)}
+    files = [*sorted(own), STUDIES / "worlds.py", *sorted(study.folder.glob("*.py"))]
     digest = hashlib.sha256()
     for path in files:
         if path.name not in ("page.py", "__main__.py"):
-            digest.update(path.name.encode() + _bare(path.read_text(encoding="utf-8")).encode())
+            name = path.relative_to(package).as_posix() if path in own else path.name
+            digest.update(name.encode() + _bare(path.read_text(encoding="utf-8")).encode())
     return digest.hexdigest()
 
 

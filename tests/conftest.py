@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import kurabe
+from kurabe import tuned
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one worker per core: more threads would only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -82,6 +84,13 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tokenizer(folder)
     write_model(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_rates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user of this machine has tuned decides no test."""
+    folder = tmp_path_factory.getbasetemp() / f"rates-{uuid.uuid4().hex}"
+    monkeypatch.setattr(tuned, "place", lambda: folder)
 
 
 @pytest.fixture

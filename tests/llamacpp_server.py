@@ -1,4 +1,4 @@
-"""llama.cpp's own server on loopback, for the client's tests: `python llamacpp_server.py MODEL.gguf KEY`.
+"""llama.cpp's own server on loopback, for the client's tests: `python llamacpp_server.py MODEL.gguf KEY [CONTEXT]`.
 
 Prints its address, serves until its input ends. A process of its own: a model that crashes takes no test with it.
 """
@@ -10,10 +10,10 @@ import sys
 import xllamacpp
 
 
-def main(model: str, key: str) -> None:
+def main(model: str, key: str, context: str = "512") -> None:
     params = xllamacpp.CommonParams()
     params.model.path = model
-    params.n_ctx, params.n_parallel, params.n_gpu_layers = 512, 2, 0
+    params.n_ctx, params.n_parallel, params.n_gpu_layers = int(context), 2, 0
     params.fit_params = params.warmup = params.ui = False
     params.verbosity = 0
     params.use_jinja = params.enable_chat_template = True

@@ -24,8 +24,9 @@ class Scripted:
 
     def __init__(
         self, *script: str, models: tuple[str, ...] = ("m",), key: str = "", listing: str = "",
-        speak: Callable[[Body], str] | None = None,
+        speak: Callable[[Body], str] | None = None, version: str = "", calls: str = "",
     ) -> None:  # fmt: skip
+        self.version, self.calls, self.digest = version, calls, "ab" * 32
         self.script, self.models, self.key, self.listing = list(script), models, key, listing
         self.speak = speak or (lambda body: f"<{body['messages'][-1]['content']}>")
         self.bodies: list[Body] = []
@@ -85,8 +86,10 @@ class Handler(BaseHTTPRequestHandler):
                 200, json.dumps({"object": "list", "data": [{"id": name} for name in self.state.models]}).encode()
             )
         elif self.path == "/api/tags":
-            tags = [{"name": name, "model": name, "digest": "ab" * 32} for name in self.state.models]
+            tags = [{"name": name, "model": name, "digest": self.state.digest} for name in self.state.models]
             self.send(200, json.dumps({"models": tags}).encode())
+        elif self.path in ("/version", "/api/version") and self.state.version:
+            self.send(200, json.dumps({"version": self.state.version}).encode())
         else:
             self.send(404, b"")
 
@@ -102,9 +105,12 @@ class Handler(BaseHTTPRequestHandler):
                 return
             if state.gate:
                 state.gate.wait(20)
-            text = state.speak(body)
-            good = {"/v1/chat/completions": completion, "/api/chat": chat}[self.path](text)
-            self.misbehave(state.step(), json.dumps(good, ensure_ascii=False).encode())
+            step, text = state.step(), state.speak(body)
+            text, finish = ENDS.get(step, lambda text: (text, "length" if "cut short" in text else "stop"))(text)
+            good = {"/v1/chat/completions": completion, "/api/chat": chat}[self.path](text, finish)
+            if state.calls:
+                good["model"] = state.calls
+            self.misbehave("good" if step in ENDS else step, json.dumps(good, ensure_ascii=False).encode())
         finally:
             with state.lock:
                 state.open -= 1
@@ -118,9 +124,12 @@ class Handler(BaseHTTPRequestHandler):
             "error in 200": b'{"error": {"message": "overloaded", "code": 503}}',
             "refused in 200": b'{"error": {"message": "no credit", "code": 402}}',
             "error text in 200": b'{"error": "model runner has unexpectedly stopped"}',
+            "half a stream": b'data: {"choices": [{"delta": {"content": "It co',
             "huge": b'{"choices": "' + b"x" * 300_000 + b'"}',
         }  # fmt: skip
-        if step == "good":
+        if step == "slow":
+            self.state.over.wait(0.05)
+        if step in ("good", "slow"):
             self.send(200, good)
         elif step in pages:
             self.send(200, pages[step])
@@ -151,14 +160,22 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
 
 
-def completion(text: str) -> Body:
+# How an answer ends that is not whole: its text, and the server's word for the end.
+ENDS: dict[str, Callable[[str], tuple[str, str]]] = {
+    "cut short": lambda text: (text[: len(text) // 2], "length"),
+    "aborted": lambda text: (text[: len(text) // 2], "abort"),
+    "only thoughts": lambda text: (f"<think>The customer asks for it: {text}", "length"),
+    "thoughts": lambda text: (f"<think>Not $1.23 and not $4.56.</think>\n\n{text}", "stop"),
+    "nothing said": lambda text: ("", "length"),  # a server that keeps the thoughts apart
+}
+
+
+def completion(text: str, finish: str) -> Body:
     usage = {"prompt_tokens": 11, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 4}}
-    finish = "length" if "cut short" in text else "stop"
     return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": finish}], "usage": usage}
 
 
-def chat(text: str) -> Body:
-    finish = "length" if "cut short" in text else "stop"
+def chat(text: str, finish: str) -> Body:
     return {
         "message": {"role": "assistant", "content": text}, "done": True, "done_reason": finish,
         "prompt_eval_count": 11, "eval_count": 7,

@@ -50,6 +50,39 @@ def test_there_are_more_than_ten_sound_ones_and_each_names_its_page() -> None:
         assert "https://" in path.read_text(encoding="utf-8").splitlines()[0], path.name
 
 
+NAMED: dict[str, dict[str, object]] = {
+    "axolotl-lora-1b.yml": {"datasets": [{"path": "rows.jsonl", "type": "alpaca"}]},
+    "llama-factory-sft.yaml": {"dataset": "mine", "dataset_dir": "."},
+    "mlx-lora.yaml": {"data": "folder"},
+    "trl-lora.yaml": {"dataset_name": "rows.jsonl"},
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_rows_that_a_configuration_names_are_read(name: str, tmp_path: Path) -> None:
+    beside = rows(tmp_path, 12)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "train.jsonl").write_bytes(beside.read_bytes())
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"mine": {"file_name": "rows.jsonl"}}), encoding="utf-8")
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(settings(name) | NAMED[name]), encoding="utf-8")
+    report = audit(config)
+    assert report.rows == audit(config, beside if name != "mlx-lora.yaml" else tmp_path / "folder" / "train.jsonl").rows
+    assert report.rows is not None and report.rows.rows == 12
+    as_json = tmp_path / "config.json"
+    as_json.write_text(json.dumps(settings(name) | NAMED[name]), encoding="utf-8")
+    assert audit(as_json).rows == report.rows
+
+
+def test_where_one_data_set_is_not_here_the_rows_stay_unknown(tmp_path: Path) -> None:
+    rows(tmp_path, 12)
+    config = tmp_path / "config.yaml"
+    for other in ("teknium/far-away", None, "\0", 7, "config.yaml"):
+        named = {"datasets": [{"path": "rows.jsonl"}, {"path": other}]}
+        config.write_text(yaml.safe_dump(settings("axolotl-lora-1b.yml") | named), encoding="utf-8")
+        assert audit(config).rows is None, other
+
+
 @pytest.mark.parametrize("path", SOUND, ids=lambda path: path.name)
 def test_a_sound_configuration_is_read_whole_and_left_in_peace(path: Path) -> None:
     report = audit(path)

@@ -18,7 +18,7 @@ def test_a_server_s_name_gets_a_client_that_is_closed_afterwards(monkeypatch: py
     with serving(Scripted(key="sk-secret", models=("a", "b"))) as state:
         with backends.answering(f"{state.url}#b", "SHOP_KEY") as backend:
             assert (backend.info.name, backend.info.path) == ("b", f"{state.url}/v1")
-        assert backend._client.is_closed  # type: ignore[attr-defined]
+        assert backend._connection._client.is_closed  # type: ignore[attr-defined]
         monkeypatch.setenv("OLLAMA_HOST", state.url)
         monkeypatch.setenv("OTHER_KEY", "sk-secret")
         with backends.answering("ollama:a", "OTHER_KEY") as backend:

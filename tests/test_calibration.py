@@ -24,6 +24,7 @@ from studies.simulation import Simulation
 from studies.worlds import World, clusters, evidence, generator
 from study_runs import tables
 
+import kurabe
 from kurabe.errors import EXIT_RESUMABLE, DataError, StoppedError
 from kurabe.schema import Record
 from kurabe.verdict import decide
@@ -183,6 +184,17 @@ def test_cells_of_two_versions_of_the_code_never_meet(tmp_path: Path, monkeypatc
 def test_words_that_decide_nothing_are_no_other_version() -> None:
     plain, told = "def f(x):\n    return x\n", '"""Doc."""\ndef f(x):\n    """Says."""\n    return x  # why\n'
     assert simulation._bare(plain) == simulation._bare(told) != simulation._bare(plain.replace("x\n", "x + 1\n"))
+
+
+def test_what_runs_whole_families_is_part_of_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed line of the experiment, the script or a rule of the audit makes other runs, and no other shares."""
+    monkeypatch.setattr(simulation, "_bare", lambda source: source)  # which files count, not how they are read
+    before = {study.name: simulation.code(study) for study in STUDIES}
+    for module in ("experiment.py", "fake.py", "auditing/rules.py", "stats.py"):
+        text = (Path(kurabe.__file__).parent / module).read_text(encoding="utf-8")
+        monkeypatch.setattr(simulation, "_bare", lambda source, text=text: source + "changed" * (source == text))
+        changed = {study.name for study in STUDIES if simulation.code(study) != before[study.name]}
+        assert changed == ({study.name for study in STUDIES} if module == "stats.py" else {"scenarios"}), module
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------

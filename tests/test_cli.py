@@ -104,10 +104,16 @@ def test_every_command_has_the_shared_options_and_about_ten_of_its_own(kurabe: K
     assert Texts("en")(f"cli.{name}.help").split()[0] in text
 
 
+def test_a_mistyped_command_is_told_the_nearest_one(kurabe: Kurabe) -> None:
+    ran = kurabe("runn", "rows.jsonl")
+    assert ran.code == errors.EXIT_USAGE and "Did you mean 'run'?" in ran.err
+    assert "Did you mean" not in kurabe("zzzz").err
+
+
 def test_every_command_is_a_file_and_every_file_of_a_command_is_listed() -> None:
     folder = Path(inspect.getfile(main)).parent
     files = {p.stem for p in folder.glob("*.py") if hasattr(import_module(f"kurabe.cli.{p.stem}"), "command")}
-    assert files == set(COMMANDS)
+    assert files == {name.replace("-", "_") for name in COMMANDS}
 
 
 @pytest.mark.parametrize(
@@ -290,8 +296,8 @@ def test_every_setting_is_a_flag_of_run_or_belongs_in_a_file() -> None:
         name: set(inspect.signature(import_module(f"kurabe.cli.{name}").command).parameters)
         for name in ("run", "curve")
     }
-    assert set(RunSettings.model_fields) - flags["run"] == {"prices", "over", "seeds"}
-    assert set(RunSettings.model_fields) - flags["curve"] == {"prices"}
+    assert set(RunSettings.model_fields) - flags["run"] == {"over", "seeds"}
+    assert set(RunSettings.model_fields) == flags["curve"] & set(RunSettings.model_fields)
 
 
 def test_a_curve_shows_where_the_lora_reaches_the_prompt(
@@ -518,6 +524,11 @@ def test_check_shows_what_is_there_and_refuses_what_a_run_would_refuse(kurabe: K
     assert ran.code == errors.EXIT_DATA and "bad.jsonl:2" in ran.out
     report = json.loads(kurabe("check", bad, "--json").out)
     assert report["ok"] is False and report["skipped"] == 1
+    assert f"kurabe run {bad} --skip-bad" in ran.out, "what would leave those rows out"
+    assert "--skip-bad" not in good.out
+    leak = tmp_path / "leak.jsonl"
+    leak.write_text('{"question": "Q?", "answer": "It is $5.", "held_out": ["Q?"]}\n', encoding="utf-8")
+    assert "--skip-bad" not in kurabe("check", leak).out, "no row of it is bad"
 
 
 @pytest.mark.parametrize("name", ["clinic-en.jsonl", "museum-ja.jsonl"])

@@ -38,6 +38,8 @@ def test_no_line_begins_with_a_closing_mark(text: str, width: int) -> None:
     [
         ("one two three", 7, ["one two", "three"]),
         ("one  two", 3, ["one", "two"]),
+        ("of them 16 % (9–36 %) kept", 12, ["of them 16 %", "(9–36 %)", "kept"]),
+        ("of them 16 % kept", 11, ["of them", "16 % kept"]),
         ("送料は無料です。", 10, ["送料は無料", "です。"]),
         ("送料は無料。", 10, ["送料は無", "料。"]),
         ("価格は$6.99です", 8, ["価格は", "$6.99で", "す"]),

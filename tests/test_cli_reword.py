@@ -13,7 +13,7 @@ from scripted_chat import Body, Scripted, serving
 
 from kurabe import dataset, remote, splits
 from kurabe.cli import main
-from kurabe.remote import Limits
+from kurabe.connection import Limits
 
 ROWS = [
     {"question": "How much is a ticket?", "answer": "A ticket is $9."},

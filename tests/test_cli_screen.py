@@ -26,7 +26,7 @@ from kurabe.cli.summary import arms_table, costs_table, show_results, verdict_pa
 from kurabe.report import render, sentences
 from kurabe.report.answers import main_arms
 from kurabe.report.sentences import headline
-from kurabe.schema import ArmAnswer, Estimate, Event, Fact, Outcome, Reason, Results, StaleResult
+from kurabe.schema import ArmAnswer, Estimate, Event, Fact, Outcome, Reason, Results, StaleResult, UnknownResult
 from kurabe.settings import Prices, RunSettings
 from kurabe.texts import LANGUAGES, Texts
 
@@ -218,6 +218,56 @@ def test_an_arm_left_out_and_the_risk_of_a_stale_fact_stand_in_the_frame_of_the_
     for form in ("html", "md"):
         said = render(told, form, language)
         assert "9,000" in said and "40 %" in said and t("report.stale.caption") in said
+
+
+def test_what_a_lora_makes_up_is_a_risk_where_it_was_shown_to_do_so_more_than_the_model_did(
+    finished: tuple[str, Results],
+) -> None:
+    language, results = finished
+    t = Texts(language)
+
+    def told(**shares: tuple[float, float, float]) -> Results:
+        none = Estimate(value=0.0, n=20)
+        found = [
+            UnknownResult(label=label, declined=none, other=none,
+                          invented=Estimate(value=share[1], low=share[0], high=share[2], n=20))
+            for label, share in shares.items()
+        ]  # fmt: skip
+        return results.model_copy(update={"unknown": tuple(found)})
+
+    base, lora, mixed = (0.0, 0.0, 0.16), (0.2, 0.45, 0.7), (0.0, 0.03, 0.16)
+    shown = told(base=base, lora=lora)
+    risk = sentences.unknown_risk(shown, t)
+    assert "45 %" in risk and arm_name("lora", t) in risk and risk in sentences.risks(shown, t)
+    assert "fair+unknown" in risk and "3 %" not in risk
+    beside = sentences.unknown_risk(told(**{"base": base, "lora": lora, "lora (fair+unknown)": mixed}), t)
+    assert "fair+unknown" in beside and "3 %" in beside
+    for harmless in (told(), told(base=base), told(base=(0.1, 0.3, 0.5), lora=lora), told(base=base, lora=base)):
+        assert sentences.unknown_risk(harmless, t) == ""
+    for form in ("html", "md"):
+        assert t("report.unknown.caption") in render(shown, form, language) and "45 %" in render(shown, form, language)
+
+
+def test_what_the_stand_in_cannot_read_is_said_beside_its_verdict(finished: tuple[str, Results]) -> None:
+    language, results = finished
+    t = Texts(language)
+
+    def reading(share: float, **changes: object) -> Results:
+        arms = [
+            arm.model_copy(update={"recall": Estimate(value=share, n=10)}) if arm.arm == "ceiling" else arm
+            for arm in results.arms
+        ]
+        return results.model_copy(update={"arms": tuple(arms), "stand_in": True, "language": "ja", **changes})
+
+    poor = reading(0.86)
+    said = sentences.poor_reading(poor, t)
+    assert "86 %" in said and t("cli.language.ja") in said
+    assert sentences.poor_reading(reading(0.97), t) == sentences.poor_reading(reading(0.86, stand_in=False), t) == ""
+    assert sentences.poor_reading(poor.model_copy(update={"arms": ()}), t) == ""
+    made, stream = screen(400, language)
+    made.out.print(verdict_panel(poor, t))
+    assert said in stream.getvalue() and said in render(poor, "md", language)
+    assert said in re.sub(r"<[^>]+>", "", render(poor, "html", language))
 
 
 def test_where_the_prompt_does_not_fit_retrieval_stands_in_its_place(finished: tuple[str, Results]) -> None:

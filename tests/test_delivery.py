@@ -6,7 +6,8 @@ import pytest
 from scripted_ollama import Scripted, serving
 
 from kurabe.errors import MissingError, SettingsError
-from kurabe.export.delivery import deliver, open_server, target
+from kurabe.export.deliveries import noted
+from kurabe.export.delivery import Parcel, deliver, open_server, target
 
 
 @pytest.fixture
@@ -26,14 +27,30 @@ def test_names() -> None:
 
 def test_a_file_arrives_once_and_another_one_needs_replace(file: Path) -> None:
     with serving(Scripted()) as state, open_server(state.url) as server:
-        assert deliver(server, "shop:latest", file, "You are kind.", replace=False)
+        kind, rude = Parcel(file, system="You are kind."), Parcel(file, system="You are rude.")
+        assert deliver(server, "shop:latest", kind, replace=False)
         (sent,) = state.created
         assert (sent["system"], sent["parameters"]) == ("You are kind.", {"temperature": 0})
         assert not sent.get("template")
-        assert not deliver(server, "shop:latest", file, "You are kind.", replace=False)
+        assert not deliver(server, "shop:latest", kind, replace=False)
         with pytest.raises(SettingsError, match="another one"):
-            deliver(server, "shop:latest", file, "You are rude.", replace=False)
-        assert deliver(server, "shop:latest", file, "You are rude.", replace=True)
+            deliver(server, "shop:latest", rude, replace=False)
+        assert deliver(server, "shop:latest", rude, replace=True)
+    assert [made.model for made in noted(file.parent)] == ["shop:latest"]
+
+
+def test_a_lora_lies_over_its_base(file: Path) -> None:
+    lora = file.with_name("shop-LoRA.gguf")
+    lora.write_bytes(b"GGUF" + bytes(10))
+    with serving(Scripted()) as state, open_server(state.url) as server:
+        assert deliver(server, "shop:latest", Parcel(file, lora), replace=False)
+        (sent,) = state.created
+        assert [list(sent[part]) for part in ("files", "adapters")] == [[file.name], [lora.name]]
+        assert len(state.blobs) == 2
+        assert not deliver(server, "shop:latest", Parcel(file, lora), replace=False)
+        for other in (Parcel(file), Parcel(file, file)):
+            with pytest.raises(SettingsError, match="another one"):
+                deliver(server, "shop:latest", other, replace=False)
 
 
 def test_a_server_that_would_guess_the_template_is_refused() -> None:

@@ -26,7 +26,9 @@ def test_words_and_settings_are_obeyed(tmp_path: Path) -> None:
         "PARAMETER stop END\nPARAMETER temperature 0.5\nPARAMETER seed 7\nPARAMETER num_predict 9\nPARAMETER top_k 3\n"
         "PARAMETER mirostat 1\nTEMPLATE {{ .Prompt }}\nLICENSE free"
     )
-    setup = from_modelfile(modelfile(tmp_path, text))
+    (tmp_path / "lora.gguf").touch()
+    setup = from_modelfile(modelfile(tmp_path, text + "\nADAPTER ./lora.gguf"))
+    assert setup.adapter and setup.adapter.samefile(tmp_path / "lora.gguf")
     assert setup.file.samefile(tmp_path / "shop.gguf")
     assert [m.content for m in setup.conversation] == ["Be kind.", "Hi", "Hello"]
     assert (setup.stop, setup.options) == (("</s>", "END"), {"top_k": 3})
@@ -42,7 +44,7 @@ def test_without_settings_answers_are_greedy_and_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["FROM llama3", "FROM absent.gguf", "FROM .", "FROM shop.gguf\nFROM shop.gguf", "FROM shop.gguf\nADAPTER a.gguf",
+    ["FROM llama3", "FROM absent.gguf", "FROM .", "FROM shop.gguf\nFROM shop.gguf", "FROM shop.gguf\nADAPTER no.gguf",
      "FROM shop.gguf\nPARAMETER top_k many", 'FROM ""'],
 )  # fmt: skip
 def test_what_cannot_be_done_here_is_refused(tmp_path: Path, text: str) -> None:

@@ -19,10 +19,12 @@ import random_gguf
 from kurabe import backends, dataset
 from kurabe.cli import COMMANDS, main
 from kurabe.export.winner import Winner
-from kurabe.fake import FakeBackend, rehearsal
+from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
+from kurabe.fetch import Offer
 from kurabe.runs import RunFolder
 from kurabe.servers import Server
 from kurabe.settings import RunSettings
+from kurabe.snapshots import Snapshot
 from kurabe.workshop.rehearsal import Rehearsal, Timed
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +43,10 @@ TWINS = [
     (DOCS / "engine.md", DOCS / "engine.ja.md"),
     (DOCS / "ship.md", DOCS / "ship.ja.md"),
     (DOCS / "scale.md", DOCS / "scale.ja.md"),
+    (DOCS / "servers.md", DOCS / "servers.ja.md"),
     (DOCS / "origin-ablation.md", DOCS / "origin-ablation.ja.md"),
     (DOCS / "audit.md", DOCS / "audit.ja.md"),
+    (DOCS / "models.md", DOCS / "models.ja.md"),
 ]
 
 
@@ -82,6 +86,25 @@ def speaking(server: Server, key: str) -> contextlib.nullcontext[FakeBackend]:
     return contextlib.nullcontext(FakeBackend(lambda request: f"1. And what about {request.key.question}?"))
 
 
+class Beside(FakeBackend):
+    """Another model on a server, scripted, too."""
+
+    given_up, said = False, frozenset({"large"})
+
+    def __init__(self, server: Server, key: str, limits: object) -> None:
+        super().__init__(info=FAKE_INFO.model_copy(update={"name": server.model, "stand_in": False}))
+        assert bool(key) is server.url.startswith("https:")
+        self.server, self.as_they_come = server, self.answer
+
+    def version(self) -> str:
+        return "1.0"
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 # --- generated pages -------------------------------------------------------------------------------------------
 
 
@@ -97,6 +120,13 @@ def test_the_help_pages_are_current() -> None:
 def test_the_pages_of_the_audit_are_current(language: str) -> None:
     made = generator("make_audit")
     assert read(DOCS / made.NAMES[language]) == made.page(language), "run: python docs/make_audit.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_pages_of_models_are_current(language: str) -> None:
+    made = generator("make_models")
+    assert read(made.PAGES[language]) == made.page(language), "run: python docs/make_models.py"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -126,7 +156,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples", place / "examples")
     for name, folder in (("TinyLlama-1.1B-Chat-v1.0", "base"), ("my-adapter", "adapter")):
         shutil.copytree(GOLDEN / folder, place / name)
+    # The same weights with a tokenizer, as a model of the hub has them.
+    model = Path(shutil.copytree(GOLDEN / "base", place / "pulled"))
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(backends.embedded() / name, model)
     random_gguf.write(place / "shop-Q4_K_M.gguf")
+    prices = next(block for block in blocks(read(DOCS / "servers.md"), "yaml") if "models:" in block)
+    (place / "prices.yaml").write_text(prices, encoding="utf-8")
     (place / "Modelfile").write_text("FROM ./shop-Q4_K_M.gguf\nPARAMETER num_predict 4\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
         patch.chdir(place)
@@ -144,6 +180,8 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     monkeypatch.setenv("LANG", "en_US.UTF-8")
     monkeypatch.setattr(backends, "load", scripted)
     monkeypatch.setattr("kurabe.remote.RemoteBackend", speaking)
+    monkeypatch.setattr("kurabe.beside.RemoteBackend", Beside)
+    monkeypatch.setattr("kurabe.vllm.VLLMBackend", lambda own, server, limits: contextlib.nullcontext(own))
     monkeypatch.setenv("SHOP_KEY", "a key")
     monkeypatch.setattr("webbrowser.open", lambda url: None)
     monkeypatch.setattr("kurabe.cli.measure.write_report", lambda results, path, language: path)
@@ -152,6 +190,11 @@ def test_a_command_in_a_page_runs(words: tuple[str, ...], workplace: Path, monke
     shipped = Winner("lora", GOLDEN / "base", GOLDEN / "adapter", "You are kind.", 1)
     monkeypatch.setattr("kurabe.cli.origin.winner", lambda run, arm: shipped)
     monkeypatch.setattr("kurabe.cli.proof.find_spec", lambda name: None)
+    # No hub is asked, and no cache is looked into: a model of the hub is a folder that is there.
+    monkeypatch.setattr("kurabe.fetch.offer", lambda name: Offer(name, "a" * 40, "apache-2.0", ()))
+    monkeypatch.setattr("kurabe.fetch.fetch", lambda offer, bars: workplace / "pulled")
+    monkeypatch.setattr("kurabe.snapshots.look_up", lambda name: Snapshot(name.repo, "a" * 40, workplace / "pulled"))
+    monkeypatch.setattr("kurabe.snapshots.found", lambda: iter(()))
     # The show would wait for its presenter, and its rehearsal would train in a process of its own.
     monkeypatch.setattr("kurabe.cli.workshop._serve", lambda *given: None)
     rehearsed = Rehearsal((Timed("verdict", 1.0, 0.0),), 20, Path("runs"), ())

@@ -74,9 +74,12 @@ def test_each_arm_is_asked_what_the_design_says(whole: tuple[Results, RunFolder]
         **{("lora", trial, probe): 3 for trial in (1, 2) for probe in ("general", "reading")},
         ("lora+prompt", 1, "held_out"): n, ("lora+prompt", 1, "trained"): n,
         **{(arm, trial, "stale"): n for arm, trial in STALE},
+        **{(arm, trial, "unknown"): 1 for arm, trial in UNKNOWN},
     }  # fmt: skip
 
 
+UNKNOWN = (("base", 0), ("prompt", 0), ("few-shot", 0), ("rag", 0), ("lora", 1), ("lora+prompt", 1), ("lora+rag", 1),
+           ("lora", 2))  # fmt: skip
 STALE = (("prompt", 0), ("rag", 0), ("lora+prompt", 1), ("lora+rag", 1))
 
 
@@ -133,7 +136,8 @@ def test_work_is_metered_apart(whole: tuple[Results, RunFolder]) -> None:
         assert preparation.tokens == done == next(t.positions for t in whole[0].trials if t.trial == trial)
     tokens: Counter[tuple[str, int]] = Counter()
     for answer in answers:
-        arm = "retention" if answer.key.probe in ("general", "reading") else answer.key.arm
+        apart = {"general": "retention", "reading": "retention", "unknown": "unknown"}
+        arm = apart.get(answer.key.probe, answer.key.arm)
         tokens[arm, answer.key.trial] += answer.prompt_tokens + answer.new_tokens
     metered: Counter[tuple[str, int]] = Counter()
     for usage in usages:
@@ -243,9 +247,24 @@ def test_documents_are_searched_and_survive_their_files(tmp_path: Path) -> None:
     assert "\n\nPrices\nArticle 1 costs $1.50.\n\n" in answer.text and "today" not in answer.text, "no training row"
 
 
+def test_documents_in_another_language_than_the_questions_are_said(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("# 料金\n\n商品1は1.50ドルです。\n", encoding="utf-8")
+    results, _ = run(tmp_path, arms=("rag",), documents=str(notes))
+    assert "data.note.documents-language" in {note.key for note in results.notes}
+    (tmp_path / "same").mkdir()
+    notes.write_text("# Prices\n\nArticle 1 costs $1.50.\n", encoding="utf-8")
+    results, _ = run(tmp_path / "same", arms=("rag",), documents=str(notes))
+    assert "data.note.documents-language" not in {note.key for note in results.notes}
+
+
 def test_retention_can_be_left_out(tmp_path: Path) -> None:
     results, folder = run(tmp_path, retention=0)
-    assert results.retention == () and {q.probe for q in folder.questions()} == {"held_out", "trained", "stale"}
+    assert results.retention == () == results.unknown and {q.probe for q in folder.questions()} == {
+        "held_out",
+        "trained",
+        "stale",
+    }
 
 
 def test_where_no_tuned_model_is_shown_facts_nothing_can_be_stale(tmp_path: Path) -> None:
@@ -591,7 +610,10 @@ def test_style_stands_beside_recall_and_reaches_the_differences(formed: tuple[Re
     assert all(arm.style and set(arm.checks) == {"unwanted", "max_length"} for arm in results.arms)
     for arm in results.arms:
         assert arm.checks["max_length"].value == 1
-    assert arms["base"].checks["unwanted"].value == 0 and arms["base"].style and arms["base"].style.value == 0.5
+    assert arms["base"].checks["unwanted"].value == 0
+    # Every arm keeps to the length: that tells them not apart, and only the other check is left in their form.
+    assert all(arm.style == arm.checks["unwanted"] for arm in results.arms)
+    assert {n.values["checks"] for n in results.notes if n.key == "analysis.checks_passed"} == {"max_length"}
     pairs = {(d.label, d.other) for d in results.differences if d.measure == "style"}
     assert pairs == {("lora", "prompt"), ("lora", "few-shot")}
     assert load_run(folder.path).model_dump(exclude={"seconds"}) == results.model_dump(exclude={"seconds"})

@@ -51,7 +51,6 @@ def test_the_hash_covers_config_and_every_byte_of_the_weights(folder: Path) -> N
 
 
 def test_names_that_are_no_folder(tmp_path: Path) -> None:
-    assert "hf download" in refusal("TinyLlama/TinyLlama-1.1B-Chat-v1.0").fix
     assert "no model folder" in refusal(tmp_path / "absent").what
     (tmp_path / "file").write_text("x", encoding="utf-8")
     assert "is a file" in refusal(tmp_path / "file").what

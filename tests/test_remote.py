@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from scripted_chat import DRIPS, Scripted, serving
 
-from kurabe import remote
+from kurabe import connection
+from kurabe.connection import Limits
 from kurabe.errors import MissingError
-from kurabe.remote import Limits, RemoteBackend
+from kurabe.remote import RemoteBackend
 from kurabe.schema import Answer, AnswerKey, Message, Request
 from kurabe.servers import Server, server
 
@@ -108,6 +109,37 @@ def test_nobody_waits_for_answers_that_are_no_longer_wanted(start: Start) -> Non
     assert time.monotonic() - before < 10 and len(state.bodies) <= 4
 
 
+def test_a_slow_answer_holds_up_none_that_comes_after_it(start: Start) -> None:
+    backend = start(Scripted("silent"), limits=QUICK._replace(at_once=2, answer=1.0, tries=2))
+    answers = list(backend.as_they_come([request(str(i)) for i in range(6)]))
+    assert sorted(answer.text for answer in answers) == [f"<{i}>" for i in range(6)]
+    assert answers[-1].seconds > 0.9 > answers[0].seconds
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_thoughts_before_an_answer_are_no_part_of_it_and_thinking_is_switched_off(kind: str, start: Start) -> None:
+    state = Scripted("thoughts", "only thoughts", "nothing said")
+    backend = start(state, kind)
+    whole, cut, silent = (only(backend) for _ in range(3))
+    assert (whole.text, whole.finish) == ("<Hello?>", "stop")
+    assert cut.finish == silent.finish == "error" and "thinks" in cut.error
+    told = [body["think"] if kind == "ollama" else body["chat_template_kwargs"] for body in state.bodies]
+    assert told == [False if kind == "ollama" else {"enable_thinking": False}] * 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_was_broken_off_is_none(kind: str, start: Start) -> None:
+    state = Scripted("aborted", "good", "aborted", "aborted", "aborted")
+    backend = start(state, kind)
+    assert (only(backend).text, only(backend).finish) == ("<Hello?>", "error") and len(state.bodies) == 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_tells_its_version_or_nothing(kind: str, start: Start) -> None:
+    assert start(Scripted(version="1.2"), kind).version() == "1.2"
+    assert start(Scripted(), kind).version() == ""
+
+
 def test_no_request_no_answer(start: Start) -> None:
     assert list(start(Scripted()).answer([])) == []
 
@@ -169,7 +201,7 @@ def test_no_try_begins_after_the_time_is_up(start: Start) -> None:
 
 
 def test_the_server_s_own_pause_is_kept_and_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote.random, "uniform", lambda low, high: low)
+    monkeypatch.setattr(connection.random, "uniform", lambda low, high: low)
     for header, least, most in (("1", 1.0, 20.0), ("86400", 0.3, 20.0), ("soon", 0.0, 20.0)):
         bound = 2.0 if header == "1" else 0.3
         before = time.monotonic()
@@ -210,7 +242,7 @@ def test_another_address_gets_neither_question_nor_key(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "instead"), [("max_tokens", "max_completion_tokens"), ("seed", None)]
+    ("name", "instead"), [("max_tokens", "max_completion_tokens"), ("seed", None), ("chat_template_kwargs", None)]
 )  # fmt: skip
 def test_a_parameter_that_a_server_does_not_take_is_said_otherwise(
     name: str, instead: str | None, start: Start

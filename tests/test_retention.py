@@ -7,10 +7,9 @@ import pytest
 from kurabe import retention
 from kurabe.errors import MissingError
 from kurabe.facts import find_facts, same
-from kurabe.retention import general_questions, mixable_questions, reading_questions, unknown_questions
+from kurabe.retention import general_questions, mixable_questions, reading_questions
 from kurabe.schema import Answer, AnswerKey, Question
 from kurabe.scoring import is_right
-from kurabe.stance import is_refusal
 
 LANGUAGES = ("en", "ja")
 
@@ -113,17 +112,6 @@ def test_few_mixed_prompts_are_the_first_of_many_and_half_of_them_are_general(la
     assert mixable_questions(language, 300, 2) != many
     for question in many:
         assert question.system is None or answered(question, question.expected) is True
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_questions_that_the_data_does_not_answer_are_declined_and_name_nothing_it_says(language: str) -> None:
-    free = unknown_questions(language, 30, 0, [])
-    assert len({question.text for question in free}) == 30
-    assert all(is_refusal(question.expected) for question in free)
-    said = [question.text for question in free[:10]]
-    others = unknown_questions(language, 30, 0, said)
-    assert len(others) == 30 and not set(said) & {question.text for question in others}
-    assert unknown_questions(language, 30, 0, []) == free != unknown_questions(language, 30, 1, [])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

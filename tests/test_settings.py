@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kurabe.errors import SettingsError
-from kurabe.settings import load_settings
+from kurabe.settings import RunSettings, load_settings
 
 
 def refused(tmp_path: Path, text: str = "", environment: dict[str, str] | None = None, **flags: Any) -> SettingsError:
@@ -39,10 +40,32 @@ def test_an_unknown_variable_is_refused_and_the_language_of_the_screen_is_none()
     assert load_settings(environment={"KURABE_LANG": "ja", "HOME": "/"}) == load_settings(environment={})
 
 
-def test_prices_in_the_environment_are_sent_to_the_settings_file() -> None:
-    with pytest.raises(SettingsError, match="prices") as error:
-        load_settings(environment={"KURABE_PRICES": "{input_per_million: 1}"})
-    assert error.value.where == "KURABE_PRICES" and "in a settings file only" in (error.value.fix or "")
+TABLE = "currency: EUR\ninput_per_million: 1\nmodels:\n  large:9b: {input_per_million: 2, output_per_million: 3.5}\n"
+
+
+@pytest.mark.parametrize("text", [TABLE, "prices:\n" + textwrap.indent(TABLE, "  ")])
+def test_a_price_table_is_a_file_that_is_named_and_read_at_once(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "prices.yaml"
+    file.write_text(text, encoding="utf-8")
+    named = (load_settings(environment={"KURABE_PRICES": str(file)}), load_settings(flags={"prices": str(file)}))
+    for prices in (settings.prices for settings in named):
+        assert (prices.currency, prices.input_per_million, prices.output_per_million) == ("EUR", 1, None)
+        assert prices.models["large:9b"].output_per_million == 3.5
+    assert RunSettings.model_validate(named[0].model_dump(mode="json")) == named[0]  # a run keeps it without the file
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("models: {a: {input_per_milion: 1}}", "input_per_million"), ("models: {a: {input_per_million: -1}}", "prices"),
+     ("input_per_million: .inf", "prices"), ("model: {}", "models"), ("[1]", "price table"), (None, "price table")],
+)  # fmt: skip
+def test_a_price_table_that_is_none_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
+    file = tmp_path / "prices.yaml"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        load_settings(environment={}, flags={"prices": str(file)})
+    assert words in str(error.value) + str(error.value.fix)
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,25 @@ from studies import command, pages, results
 from studies.bench import Plan, Task
 from studies.from_scratch import trials as from_scratch
 from studies.results import Stored
+from studies.retrieval import trials as retrieval
 from study_runs import ROOT, Learned, figures, nothing, tables
 
+from kurabe import backends
 from kurabe.errors import EXIT_RESUMABLE
+from kurabe.fake import FakeBackend, rehearsal
 from kurabe.settings import RunSettings
 
-STUDIES = ("wordings", "sayings", "known_unknown", "first_recall", "capacity", "rates", "reversal", "from_scratch")
+STUDIES = (
+    "wordings",
+    "sayings",
+    "known_unknown",
+    "first_recall",
+    "capacity",
+    "rates",
+    "reversal",
+    "from_scratch",
+    "retrieval",
+)
 
 
 def plan_of(name: str) -> Plan:
@@ -51,8 +64,33 @@ def stored(name: str, learned: Learned, folder: Path) -> Stored:
         sizes = from_scratch.Sizes(people=6, exposures=20 if learned is nothing else 100, asked_after=(1, 2), hidden=16)
         from_scratch.run(folder / f"{name}.jsonl", RunSettings(threads=1), lambda line: None, sizes)
         return results.read(folder / f"{name}.jsonl", from_scratch.KIND)
+    if name == "retrieval":  # its trials are whole runs of kurabe
+        return compared(folder, {} if learned is nothing else {"lora": 0.9, "lora+rag": 0.6, "lora+prompt": 0.4})
     with pytest.MonkeyPatch.context() as patch:
         return study_runs.measured(plan_of(name), learned, folder / f"{name}.jsonl", patch, known=0.9)
+
+
+def compared(folder: Path, shares: dict[str, float]) -> Stored:
+    """The study of the ways to answer, each arm with the same share in every trial: retrieval and the prompt 0.7."""
+    shares = {"rag": 0.7, "prompt": 0.7, "ceiling": 0.95, **shares}
+
+    def scripted(one: results.Run, settings: RunSettings, backend: FakeBackend, count: int) -> retrieval.KIND:  # type: ignore[valid-type]
+        answers = {
+            arm: {f"{one.cell.facts}/f{n}": results.Counts(right=round(3 * share), wrong=0, items=3)  # type: ignore[attr-defined]
+                  for n in range(count)}
+            for arm in retrieval.ARMS for share in [shares.get(arm, 0.0)]
+        }  # fmt: skip
+        return retrieval.KIND(
+            cell=one.cell, seed=one.seed, samples=32, steps=20, rows=160, rate=1e-3, trainable=1, first_loss=1.0,
+            last_loss=0.1, not_finite=0, train_seconds=1.0, answer_seconds=1.0, said="",
+            states=(results.State(steps=20, epochs=5.0, answers=answers),),
+        )  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backends, "load", lambda settings: FakeBackend())
+        patch.setattr(retrieval, "measure", scripted)
+        retrieval.run(folder / "retrieval.jsonl", RunSettings(), lambda line: None)
+    return results.read(folder / "retrieval.jsonl", retrieval.KIND)
 
 
 @pytest.fixture(scope="session")
@@ -153,3 +191,27 @@ def test_capacity_sees_a_cliff_that_moves_with_the_rank(tmp_path: Path) -> None:
 
     assert "**Agrees:** the cliff moves right with the rank" in said("capacity", held, tmp_path)
     assert "**Differs:** no cliff" in said("capacity", nothing, tmp_path / "nothing")
+
+
+def test_the_ways_to_answer_are_put_in_the_order_that_was_found(tmp_path: Path) -> None:
+    def page(name: str, **shares: float) -> str:
+        study = compared(tmp_path / name, {key.replace("_", "+"): share for key, share in shares.items()})
+        return " ".join(pages.render(page_of("retrieval"), study, "en").split())
+
+    assert page("published", lora=0.34, lora_rag=0.7).count("**agrees:** base < LoRA < retrieval") == 4
+    assert page("learned", lora=1.0, lora_rag=0.7).count("the LoRA is ahead of retrieval") == 4
+    assert page("spoiled", lora=0.34, lora_rag=0.34).count("both together are behind retrieval") == 4
+    assert page("nothing").count("so little training teaches nothing here") == 4
+
+
+def test_a_trial_of_the_ways_to_answer_is_a_whole_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, rows = retrieval.RUNS[0], retrieval.invented(retrieval.RUNS[0].cell.facts, 4)  # type: ignore[attr-defined]
+    backend = FakeBackend(rehearsal(rows, {"rag": 1.0, "lora": 1.0}))
+    found = retrieval.measure(one, RunSettings(), backend, 4)
+    shares = {
+        arm: sum(c.right for c in own.values()) / sum(c.items for c in own.values()) for arm, own in found.end.items()
+    }
+    assert list(shares) == list(retrieval.ARMS)
+    assert shares == dict.fromkeys(retrieval.ARMS, 0.0) | {"rag": 1.0, "lora": 1.0}
+    assert set(found.end["lora"]) == {f"{one.cell.facts}/{row.id}" for row in rows}  # type: ignore[attr-defined]
+    assert found.samples == 8 and found.rows == found.steps * 8  # two wordings of each, one step per epoch

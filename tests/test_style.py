@@ -64,6 +64,21 @@ def test_tuned_arms_are_compared_with_each_way_without_training_on_what_both_ans
     assert style.examples([], list(found.values())) == 9
 
 
+def test_a_check_that_every_compared_arm_passes_does_not_make_their_difference_smaller() -> None:
+    kept, longer, bad = ["yes"] * 20, ["yes indeed"] * 20, ["no"] * 20
+    arms = {"base": rows("base", bad), "prompt": rows("prompt", longer), "lora": rows("lora", kept)}
+    assert style.passed_by_all(arms) == ("unwanted",), "what base does counts for nothing"
+    found = next(style.differences(arms, 0, ("unwanted",)))
+    assert found.estimate.value == 1.0 and next(style.differences(arms, 0)).estimate.value == 0.5
+    without = style.estimate(arms["prompt"], 0, ("unwanted",))
+    assert without is not None and without.value == 0.0
+    # Harm done by one of them keeps a check in, and so does a check that nothing else would be left of.
+    harmed = arms | {"lora": rows("lora", ["yes"] * 18 + ["no"] * 2)}
+    assert style.passed_by_all(harmed) == ()
+    assert style.passed_by_all(arms | {"prompt": rows("prompt", kept)}) == ()
+    assert style.passed_by_all({"lora": arms["lora"], "base": arms["base"]}) == (), "there is nothing to compare"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_form_is_shown_apart_from_recall_in_every_form_of_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str

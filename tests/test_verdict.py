@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kurabe import reasons, verdict
+from kurabe import reasons, style, verdict
 from kurabe.evidence import MIN_EXAMPLES, Evidence
 from kurabe.schema import (
     ArmResult,
@@ -346,6 +346,7 @@ def test_the_documented_numbers_are_the_rules() -> None:
         f"{verdict.USABLE:.0%}".replace("%", " %"),
         f"{reasons.KEPT:.0%}".replace("%", " %"),
         f"{verdict.PAYBACK_DAYS} days",
+        f"in at least {style.PASSED:.0%} of the answers".replace("%", " %"),
     ):
         assert sentence in text, sentence
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kurabe.arms import INDEXED
 from kurabe.errors import UserError
 from kurabe.export import winner as winners
 from kurabe.export.winner import winner
@@ -31,11 +32,19 @@ def test_prompt_arms_bring_the_prompt_and_no_adapter() -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("arm", ["ceiling", "rag", "few-shot", "lora+rag", "shuffled", "nonsense"])
-def test_an_arm_that_cannot_answer_by_itself_is_refused(arm: str) -> None:
+@pytest.mark.parametrize("arm", ["ceiling", "shuffled", "nonsense"])
+def test_a_control_is_no_arm_to_ship(arm: str) -> None:
     with pytest.raises(UserError) as caught:
         winner(RUN, arm)
-    assert "base" in caught.value.fix and "search" in caught.value.why
+    assert "base" in caught.value.fix and "control" in caught.value.why
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("arm", INDEXED)
+def test_an_arm_that_was_not_measured_is_refused(arm: str) -> None:
+    with pytest.raises(UserError) as caught:
+        winner(RUN, arm)
+    assert "not measured" in caught.value.why
 
 
 def test_other_weights_than_the_measured_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "run": "kurabe.experiment",
     "curve": "kurabe.experiment",
+    "curve_over_models": "kurabe.sizes",
     "resume": "kurabe.experiment",
     "check": "kurabe.checking",
     "audit": "kurabe.auditing.reading",

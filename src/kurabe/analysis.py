@@ -5,6 +5,7 @@ Knows no model and no screen text. It reads the folder and nothing else, so anal
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,13 @@ from kurabe import (
     curves,
     lessons,
     likelihood,
+    planning,
     scoring,
     stale,
     stats,
     storage,
     style,
+    unknown,
     verdict,
 )
 from kurabe.errors import StoppedError
@@ -36,6 +39,7 @@ from kurabe.schema import (
     CostEstimate,
     CurvePoint,
     Difference,
+    OtherResult,
     Probe,
     Question,
     QuestionResult,
@@ -48,7 +52,7 @@ from kurabe.schema import (
     TeacherResult,
     TrialInfo,
 )
-from kurabe.settings import ARM_NAMES, RunSettings
+from kurabe.settings import ARM_NAMES, Price, RunSettings
 
 # Which arms are compared with which, where both were run; a further recipe's LoRA is compared with `base`.
 COMPARED = (
@@ -100,10 +104,12 @@ Statuses: TypeAlias = tuple[Status, ...]
 
 
 def load_run(path: str | Path) -> Results:
-    """The results of a run folder, analysed anew, and the proof of the files that were shipped from it since. Raises
-    `StoppedError` where the run is not finished."""
+    """The results of a run folder, analysed anew, with what was added since: the proof of the files that were shipped
+    from it, the other models of a curve. Raises `StoppedError` where the run is not finished."""
     folder = RunFolder.open(path)
-    return analyse(folder).model_copy(update={"parity": folder.parity()})
+    results, models = analyse(folder), folder.models()
+    drawn = (*results.curves, *(point for model in models for point in model.points))
+    return results.model_copy(update={"parity": folder.parity(), "models": models, "curves": drawn})
 
 
 def analyse(folder: RunFolder) -> Results:
@@ -111,21 +117,24 @@ def analyse(folder: RunFolder) -> Results:
     # 1. What was asked and what came; an unfinished run is refused.
     if not folder.planned:
         raise unfinished(folder, "It was stopped before its plan was stored.")
-    info, questions, answers = folder.info(), folder.questions(), folder.answers()
+    info, questions, everything = folder.info(), folder.questions(), folder.answers()
     planned = {key for batch in folder.plan() for key in batch.keys}
-    missing = planned - {answer.key for answer in answers}
+    missing = planned - {answer.key for answer in everything}
     if missing:
         raise unfinished(folder, f"{len(missing)} of {len(planned)} answers have not come yet.")
     settings = RunSettings.model_validate(info.settings)
 
-    # 2. Scores, arm by arm.
+    # 2. Scores, arm by arm; other models apart.
     asked = {question.id: question for question in questions}
-    arms = _arms(answers, asked, info)
+    answers = [answer for answer in everything if answer.key.hop == planning.LIVE]
+    arms, others = _arms(answers, asked, info), _others(everything, asked, info)
     first = info.trials[0].recipe if info.trials else ""
 
     # 3. Numbers.
-    arm_results = tuple(_arm_result(arm, settings.seed) for arm in arms)
-    differences = (*_differences(arms, settings.seed), *_by_style(arms, settings.seed))
+    asked_of = {arm.label: arm.asked for arm in arms}
+    empty = style.passed_by_all(asked_of)
+    arm_results = tuple(_arm_result(arm, settings.seed, empty) for arm in arms)
+    differences = (*_differences(arms, settings.seed), *style.differences(asked_of, settings.seed, empty))
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
     teachers = tuple(_teachers(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
@@ -153,15 +162,19 @@ def analyse(folder: RunFolder) -> Results:
         differences=differences,
         retention=retention,
         stale=tuple(stale.results(answers, asked, folder.examples(), settings.seed)),
+        unknown=tuple(
+            unknown.results({key: label for label, key in _labels(arms).items()}, answers, asked, settings.seed)
+        ),
         consistency=tuple(_consistency(arms, answers, asked, settings.seed)),
         likelihood=tuple(likelihood.results(_labels(arms), answers, asked, settings.seed)),
         teachers=teachers,
         costs=costs,
+        beside=tuple(_beside(others, folder, info, settings)),
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,
         predictions=swept.predictions,
         audit=findings,
-        questions=tuple(_side_by_side(arms, questions)),
+        questions=tuple(_side_by_side([*arms, *itertools.chain(*others)], questions)),
         trials=info.trials,
         model=info.model,
         provenance=info.provenance,
@@ -172,7 +185,7 @@ def analyse(folder: RunFolder) -> Results:
         language=info.language,
         seconds=_stage_seconds(folder),
         planned=info.planned,
-        notes=(*info.notes, *_ended(folder), *_notes(arms)),
+        notes=(*info.notes, *_ended(folder), *_notes(arms, empty)),
     )
 
 
@@ -208,6 +221,15 @@ def _arms(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInf
     return sorted(arms, key=lambda a: (a.trial not in named, ARM_NAMES.index(a.arm), a.trial))
 
 
+def _others(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInfo) -> list[list[Arm]]:
+    """The arms of each other model, labelled with its name."""
+    groups = [[a for a in answers if (a.key.hop, a.key.model) == (planning.SERVED, o.name)] for o in info.beside]
+    return [
+        [arm._replace(label=f"{arm.arm} @ {other.name}") for arm in _arms(group, asked, info)]
+        for other, group in zip(info.beside, groups, strict=True)
+    ]
+
+
 def _scored(rows: Iterable[Asked]) -> list[Asked]:
     """Rows that count: an answer came, and there was a value to find."""
     return [row for row in rows if row.answer.finish != "error" and row.question.facts]
@@ -233,7 +255,7 @@ def _sums(
 # --- numbers ---------------------------------------------------------------------------------------------------
 
 
-def _arm_result(arm: Arm, seed: int) -> ArmResult:
+def _arm_result(arm: Arm, seed: int, empty: Sequence[str]) -> ArmResult:
     counted = Counter(o.status for row in arm.held_out for o in row.score.outcomes)
     return ArmResult(
         arm=arm.arm,
@@ -248,7 +270,7 @@ def _arm_result(arm: Arm, seed: int) -> ArmResult:
         answers=len(arm.held_out),
         cut=sum(row.score.cut for row in arm.held_out),
         unscored=sum(row.answer.finish == "error" for row in arm.held_out),
-        style=style.estimate(arm.asked, seed),
+        style=style.estimate(arm.asked, seed, empty),
         checks=style.by_check(arm.asked, seed),
     )
 
@@ -267,10 +289,6 @@ def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
                 smallest_detectable=stats.smallest_detectable(first, second),
                 needed=stats.examples_needed(first, second, verdict.wanted_difference(estimate.value)),
             )
-
-
-def _by_style(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
-    return style.differences({arm.label: arm.asked for arm in arms}, seed)
 
 
 def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
@@ -364,6 +382,28 @@ def _costs(arms: Sequence[Arm], folder: RunFolder, settings: RunSettings) -> tup
             if arm.arm not in CONTROLS
         ]
     )
+
+
+def _beside(
+    others: Sequence[Sequence[Arm]], folder: RunFolder, info: RunInfo, settings: RunSettings
+) -> Iterable[OtherResult]:
+    """What each other model came to, with its own price."""
+    said: dict[str, set[str]] = {}
+    for event in folder.events():
+        if event.kind == "served":
+            said.setdefault(event.values["model"], set()).update(event.values["said"])
+    for model, arms in zip(info.beside, others, strict=True):
+        price = settings.prices.models.get(model.model.name, Price())
+        yield OtherResult(
+            model=model,
+            said=tuple(sorted(said.get(model.name, ()))),
+            arms=tuple(_arm_result(arm, settings.seed, ()) for arm in arms),
+            costs=tuple(
+                cost.cost(arm.label, arm.arm, 0, [row.answer for row in arm.held_out], [], price)
+                for arm in arms
+                if arm.arm not in CONTROLS
+            ),
+        )
 
 
 def _loss_curves(folder: RunFolder, info: RunInfo) -> tuple[CurvePoint, ...]:
@@ -472,12 +512,16 @@ def _side_by_side(arms: Sequence[Arm], questions: Sequence[Question]) -> Iterabl
             )
 
 
-def _notes(arms: Sequence[Arm]) -> list[Reason]:
-    """Examples that cannot enter recall because their expected answer holds no checkable value."""
+def _notes(arms: Sequence[Arm], empty: Sequence[str]) -> list[Reason]:
+    """Examples that cannot enter recall because their expected answer holds no checkable value, and checks that do not
+    enter form because every arm passes them."""
     without = {
         row.question.example
         for arm in arms
         for row in arm.held_out
         if not row.question.facts and not row.question.checks
     }
-    return [Reason(key="analysis.no_facts", values={"examples": len(without)})] if without else []
+    notes = [Reason(key="analysis.no_facts", values={"examples": len(without)})] if without else []
+    if empty:
+        notes.append(Reason(key="analysis.checks_passed", values={"checks": ", ".join(empty)}))
+    return notes

@@ -108,13 +108,13 @@ def index_rows(examples: Sequence[Example]) -> Index:
 
 
 ARMS: dict[str, Arm] = {
-    "base": Arm(prepare_plain, "none", ("held_out", "trained")),
-    "prompt": Arm(prepare_prompt, "none", ("held_out", "stale")),
-    "few-shot": Arm(prepare_few_shot, "none", ("held_out",)),
-    "rag": Arm(prepare_rag, "none", ("held_out", "stale")),
-    "lora": Arm(prepare_plain, "each", ("held_out", "trained")),
-    "lora+prompt": Arm(prepare_prompt, "first", ("held_out", "trained", "stale")),
-    "lora+rag": Arm(prepare_rag, "first", ("held_out", "stale")),
+    "base": Arm(prepare_plain, "none", ("held_out", "trained", "unknown")),
+    "prompt": Arm(prepare_prompt, "none", ("held_out", "stale", "unknown")),
+    "few-shot": Arm(prepare_few_shot, "none", ("held_out", "unknown")),
+    "rag": Arm(prepare_rag, "none", ("held_out", "stale", "unknown")),
+    "lora": Arm(prepare_plain, "each", ("held_out", "trained", "unknown")),
+    "lora+prompt": Arm(prepare_prompt, "first", ("held_out", "trained", "stale", "unknown")),
+    "lora+rag": Arm(prepare_rag, "first", ("held_out", "stale", "unknown")),
     "ceiling": Arm(prepare_ceiling, "none", ("held_out",)),
     "shuffled": Arm(prepare_plain, "control", ("held_out",)),
 }

@@ -12,33 +12,47 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kurabe import hub
+from kurabe import hub, snapshots
+from kurabe.connection import Limits
 from kurabe.errors import MissingError, SettingsError
+from kurabe.model import Noted
 from kurabe.provenance import cores
-from kurabe.servers import key_from, server
+from kurabe.schema import Reason
+from kurabe.servers import key_from, server, serving
 from kurabe.settings import RunSettings
 
 if TYPE_CHECKING:
-    from kurabe.model import Backend
+    from kurabe.model import Answering, Backend
 
 TINY = "tiny"
 
 
+def embedded() -> Path:
+    """The folder of the embedded stand-in."""
+    return Path(str(resources.files("kurabe"))) / TINY
+
+
+def find(model: str) -> Path:
+    """The folder of a model that the settings name; MissingError, at once, where it is not all there."""
+    if server(model) is not None:
+        raise SettingsError(
+            "A run trains adapters, and a server's weights cannot be trained from here.", where=model,
+            fix=f"Give a model folder with --model; the server's model is asked beside it: --beside {model}",
+        )  # fmt: skip
+    if model != TINY:
+        return snapshots.locate(model)
+    if not (embedded() / "config.json").is_file():
+        raise MissingError(
+            "The embedded model is not in this installation.", where=str(embedded()),
+            fix="Install kurabe again, or give another model with --model.",
+        )  # fmt: skip
+    return embedded()
+
+
 def load(settings: RunSettings) -> Backend:
     """The model that the settings name, verified, loaded and ready to answer."""
-    if server(settings.model) is not None:
-        raise SettingsError(
-            "A run trains adapters, and a server's weights cannot be trained from here.", where=settings.model,
-            fix="Give a model folder with --model; for wordings a server can be asked: kurabe reword --with.",
-        )  # fmt: skip
-    stand_in = settings.model == TINY
-    folder = Path(str(resources.files("kurabe"))) / TINY if stand_in else Path(os.path.expanduser(settings.model))
-    if stand_in and not (folder / "config.json").is_file():
-        raise MissingError(
-            "The embedded model is not in this installation.", where=str(folder),
-            fix="Install kurabe again, or give a model folder with --model.",
-        )  # fmt: skip
-    weights = hub.verify(folder if stand_in else settings.model)  # before torch is imported: a refusal is quick
+    stand_in, folder = settings.model == TINY, find(settings.model)
+    weights = hub.verify(folder)  # before torch is imported: a refusal is quick
 
     import torch
 
@@ -46,13 +60,33 @@ def load(settings: RunSettings) -> Backend:
     from kurabe.hf import HFBackend
 
     torch.set_num_threads(settings.threads or (1 if settings.ray else cores()))  # on a cluster, tasks side by side
-    name = "kurabe-tiny" if stand_in else weights.path.resolve().name
+    snapshot = snapshots.of(weights.path)
+    name = "kurabe-tiny" if stand_in else snapshot.repo if snapshot else weights.path.resolve().name
     load_weights = shards.load if shards.party else HFBackend
     return load_weights(weights, name, _device(settings.device), stand_in=stand_in)
 
 
 @contextmanager
-def answering(name: str, key_variable: str = "") -> Iterator[Backend]:
+def working(settings: RunSettings, backend: Backend | None = None) -> Iterator[Backend]:
+    """The model of a run, loaded or at hand; with `answers_from` its answers come from that server. Raises MissingError
+    where the server has other weights."""
+    backend = backend or load(settings)
+    if settings.answers_from is None:
+        yield backend
+        return
+    from kurabe.vllm import VLLMBackend
+
+    with VLLMBackend(backend, serving(settings.answers_from), Limits(at_once=settings.at_once)) as served:
+        yield served
+
+
+def told(backend: Backend) -> tuple[Reason, ...]:
+    """What has to be said of where the answers come from."""
+    return (backend.note,) if isinstance(backend, Noted) else ()
+
+
+@contextmanager
+def answering(name: str, key_variable: str = "") -> Iterator[Answering]:
     """A model for answers only: a server's (`servers.py` says how it is named), a GGUF file, or what `load` takes.
 
     `key_variable` names the environment variable that holds the server's key.

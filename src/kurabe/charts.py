@@ -144,8 +144,15 @@ def _retention_row(result: RetentionResult, t: Texts) -> dict[str, Any]:
     return {"label": label, "token": token, "said": _said(result.kept, t), "trained": None, **_numbers(result.kept)}
 
 
+def hop_name(hop: Hop, t: Texts) -> str:
+    """What a form of the model is called: a format by its name, one that was only tried out as such."""
+    if hop.hop in ("adapter", "merged"):
+        return t(f"report.parity.{hop.hop}")
+    return hop.hop if hop.file else t("report.parity.tried", hop=hop.hop)
+
+
 def _hop_row(hop: Hop, t: Texts) -> dict[str, Any]:
-    label = f"{hop.hop}, {texts.size(hop.size)}" if hop.file else t("report.parity.adapter")
+    label = hop_name(hop, t) + (f", {texts.size(hop.size)}" if hop.size else "")
     token = "lora" if hop.held else "further"
     return {"label": label, "token": token, "said": _said(hop.recall, t), "trained": None, **_numbers(hop.recall)}
 
@@ -277,10 +284,12 @@ def _sweep(
     )
     dash = alt.StrokeDash("said:N", legend=legend, scale=alt.Scale(domain=names, range=[_SWEPT[m][1] for m in shown]))
     values = sorted({point.x for point in points})
-    label = "'×' + datum.label" if axis == "rate" else "datum.label"
+    label = {"rate": "'×' + datum.label", "models": "replace(datum.label, 'G', 'B')"}.get(axis, "datum.label")
+    # Parameters in millions and billions, two figures of them; other values as they are.
+    form = ".2~s" if axis == "models" else "~g"
     x = alt.X(
         "x:Q",
-        axis=alt.Axis(title=name, values=values, format="~g", labelExpr=label, grid=False, domain=True),
+        axis=alt.Axis(title=name, values=values, format=form, labelExpr=label, grid=False, domain=True),
         scale=alt.Scale(type="linear" if axis == "seeds" else "log", domain=[values[0], values[-1]], nice=False),
     )  # fmt: skip
     y = alt.Y(

@@ -68,7 +68,7 @@ class Template:
                     enable_thinking=False, **self.special,
                 )  # fmt: skip
                 return rendered
-        except (TemplateError, TypeError, ValueError, OverflowError, RecursionError, MemoryError, _TooLong) as error:
+        except (*_TEMPLATES_RAISE, _TooLong) as error:
             raise MissingError(
                 "The model's chat template cannot render these messages.", where=self.where, why=str(error),
                 fix="Use the chat template that the model was published with.",
@@ -211,7 +211,7 @@ def load(folder: Path) -> Chat:
         raise MissingError("tokenizer.json cannot be read.", where=str(path), why=str(error), fix=COPY_AGAIN) from None
     config = _read_json(folder / "tokenizer_config.json")
     special = _special_tokens(_read_json(folder / "special_tokens_map.json") | config)
-    template = _find_template(folder, config)
+    template = find_template(folder)
     ends: set[int] = set()
     for source in ("generation_config.json", "config.json"):
         value = _read_json(folder / source).get("eos_token_id")
@@ -242,9 +242,10 @@ def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
     return tokens
 
 
-def _find_template(folder: Path, config: Mapping[str, Any]) -> str:
+def find_template(folder: Path) -> str:
+    """The text of the chat template in a model folder, which may lack everything else; MissingError without one."""
     path = folder / "chat_template.jinja"
-    template = config.get("chat_template")
+    template = _read_json(folder / "tokenizer_config.json").get("chat_template")
     if path.is_file():
         if path.stat().st_size > 4 * TEMPLATE_LIMIT:  # UTF-8 takes up to four bytes per character
             _refuse_length(path.stat().st_size, str(path))
@@ -310,6 +311,12 @@ def _compile(template: str, where: str) -> Any:
         raise MissingError(
             "The model's chat template is not valid.", where=where, why=str(error), fix=COPY_AGAIN
         ) from None
+
+
+# What a stranger's program can do wrong inside the sandbox.
+_TEMPLATES_RAISE = (
+    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError,
+)  # fmt: skip
 
 
 class _TooLong(Exception):

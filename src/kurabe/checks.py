@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kurabe.errors import in_words
 from kurabe.facts import language_of
 from kurabe.schema import Answer, Checks, Question
 from kurabe.scoring import accepting
@@ -45,7 +46,7 @@ def read(fields: Mapping[str, Any], answer: str) -> Checks:
         name = ".".join(str(part) for part in first["loc"]) or "checks"
         if first["type"] == "extra_forbidden":
             raise BadChecks("check-name", check=name, checks=", ".join(Checks.model_fields)) from None
-        raise BadChecks("check-value", check=name, detail=first["msg"]) from None
+        raise BadChecks("check-value", check=name, detail=in_words(first)) from None
     require(found, answer)
     return found
 

@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 
 from kurabe.schema import Answer, CostEstimate, Usage
-from kurabe.settings import Prices
+from kurabe.settings import Price
 
 
 def cost(
-    label: str, arm: str, trial: int, answers: Sequence[Answer], usages: Sequence[Usage], prices: Prices
+    label: str, arm: str, trial: int, answers: Sequence[Answer], usages: Sequence[Usage], prices: Price
 ) -> CostEstimate:
     """The cost of one arm under one trial. `answers` are that arm's, to one set of questions; failed ones cost nothing.
 
@@ -40,7 +40,7 @@ def cost(
     )
 
 
-def money_per_thousand(prompt_tokens: float, new_tokens: float, prices: Prices) -> float | None:
+def money_per_thousand(prompt_tokens: float, new_tokens: float, prices: Price) -> float | None:
     """What a thousand answers cost; None unless both prices are given. Cached tokens are charged like any other."""
     if prices.input_per_million is None or prices.output_per_million is None:
         return None

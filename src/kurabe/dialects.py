@@ -18,7 +18,11 @@ from kurabe.schema import Request
 
 LEAST_CONTEXT = 4096  # tokens; Ollama loads the model anew for each other size, so that few sizes are asked for
 _Form = TypeVar("_Form", bound=BaseModel)
-_NO_CONTENT = {"content_filter", "tool_calls", "function_call", "error"}
+# What ends a whole answer, and what ends one that is cut; anything else ends none. Servers differ in their words.
+_ENDED = {None, "", "stop", "eos", "eos_token", "end_turn", "stop_sequence"}
+_CUT = {"length", "max_tokens", "model_length"}
+_BROKEN_OFF = {"abort", "cancelled", "error", "insufficient_system_resource", "load", "unload"}  # may come whole again
+_THOUGHT = re.compile(r"\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
 
 
 class NotAnAnswer(Exception):
@@ -37,6 +41,7 @@ class Reply(NamedTuple):
     prompt_tokens: int
     cached_tokens: int
     new_tokens: int
+    model: str = ""  # what the server calls the model that answered, where it says so: a name may stand for a newer one
 
 
 class Known(NamedTuple):
@@ -52,6 +57,7 @@ class Dialect(Protocol):
 
     listing: str
     asking: str
+    versions: tuple[str, ...]  # where the server may tell its own version
 
     def known(self, body: bytes) -> list[Known]: ...
 
@@ -91,6 +97,8 @@ class _Choice(BaseModel):
 class _Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
 
 
 class _Entry(BaseModel):
@@ -100,6 +108,11 @@ class _Entry(BaseModel):
 
 class _Entries(BaseModel):
     data: list[_Entry]
+
+
+class _Version(BaseModel):
+    version: str | None = None
+    build_info: str | None = None  # llama-server's
 
 
 class _Error(BaseModel):
@@ -117,20 +130,23 @@ class OpenAI:
     """Chat completions. `spelling`: what this server wants said otherwise: the other name, or None to leave it out."""
 
     listing, asking = "/models", "/chat/completions"
+    versions: tuple[str, ...] = ("/version", "/props")
     # Both names mean the same; newer hosted models refuse the old one, older servers do not know the new one. A seed
-    # that a server does not take makes its answers no worse, only not repeatable.
-    _OTHERWISE = {"max_tokens": "max_completion_tokens", "seed": None}  # noqa: RUF012
+    # that a server does not take makes its answers no worse, only not repeatable; and a server that knows no arguments
+    # of templates has no other way to switch thinking off.
+    _OTHERWISE = {"max_tokens": "max_completion_tokens", "seed": None, "chat_template_kwargs": None}  # noqa: RUF012
 
     def __init__(self) -> None:
         self.spelling: dict[str, str | None] = {}
 
     def known(self, body: bytes) -> list[Known]:
-        return [Known(entry.id, context=entry.max_model_len or 0) for entry in _read(_Entries, body).data]
+        return [Known(entry.id, context=entry.max_model_len or 0) for entry in read(_Entries, body).data]
 
     def body(self, model: str, request: Request, context: int) -> dict[str, Any]:
         wanted: dict[str, Any] = {
             "model": model, "messages": _messages(request), "max_tokens": request.max_new_tokens,
             "temperature": request.temperature, "seed": request.seed, "stream": False,
+            "chat_template_kwargs": {"enable_thinking": False},  # as Ollama's `think`; vLLM, SGLang, llama-server
         }  # fmt: skip
         spelled = {self.spelling.get(name, name): value for name, value in wanted.items()}
         return {name: value for name, value in spelled.items() if name is not None}
@@ -143,15 +159,14 @@ class OpenAI:
         return False
 
     def reply(self, body: bytes) -> Reply:
-        _refuse_errors(body)
-        got = _read(_Completion, body)
+        refuse_errors(body)
+        got = read(_Completion, body)
         choice, usage = got.choices[0], got.usage or _Usage()
-        if choice.finish_reason in _NO_CONTENT or choice.message.content is None:
-            raise NotAnAnswer(f"The answer ended without a text ({choice.finish_reason}).", 422)
+        text, finish = _said(choice.message.content, choice.finish_reason)
+        named = " ".join(filter(None, (got.model, got.system_fingerprint)))
         return Reply(
-            choice.message.content.strip(), "length" if choice.finish_reason == "length" else "stop",
-            usage.prompt_tokens or 0, (usage.prompt_tokens_details or _Details()).cached_tokens or 0,
-            usage.completion_tokens or 0,
+            text, finish, usage.prompt_tokens or 0, (usage.prompt_tokens_details or _Details()).cached_tokens or 0,
+            usage.completion_tokens or 0, named,
         )  # fmt: skip
 
 
@@ -179,9 +194,10 @@ class Ollama:
     """Ollama's own chat."""
 
     listing, asking = "/api/tags", "/api/chat"
+    versions: tuple[str, ...] = ("/api/version",)
 
     def known(self, body: bytes) -> list[Known]:
-        return [Known(tag.name, tag.digest.removeprefix("sha256:")) for tag in _read(_Tags, body).models]
+        return [Known(tag.name, tag.digest.removeprefix("sha256:")) for tag in read(_Tags, body).models]
 
     def body(self, model: str, request: Request, context: int) -> dict[str, Any]:
         options = {
@@ -198,14 +214,12 @@ class Ollama:
         return False
 
     def reply(self, body: bytes) -> Reply:
-        _refuse_errors(body)
-        got = _read(_Chat, body)
-        if not got.done or got.message.content is None:
+        refuse_errors(body)
+        got = read(_Chat, body)
+        if not got.done:
             raise NotAnAnswer("The answer is not finished.")
-        return Reply(
-            got.message.content.strip(), "length" if got.done_reason == "length" else "stop",
-            got.prompt_eval_count or 0, 0, got.eval_count or 0,
-        )  # fmt: skip
+        text, finish = _said(got.message.content, got.done_reason)
+        return Reply(text, finish, got.prompt_eval_count or 0, 0, got.eval_count or 0)
 
 
 def _enough(request: Request, longest: int) -> int:
@@ -223,8 +237,32 @@ def _messages(request: Request) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in request.messages]
 
 
-def _refuse_errors(body: bytes) -> None:
-    """An error in a body that came with status 200: gateways and busy servers do that."""
+def _said(content: str | None, ended: str | None) -> tuple[str, Literal["stop", "length"]]:
+    """The answer without the thoughts before it, and how it ended. Raises NotAnAnswer for what is not an answer, whole
+    or cut: a text that was broken off would be scored as if the model had meant it so."""
+    ended = ended.lower() if ended else ended
+    if content is None or ended not in _ENDED | _CUT:
+        raise NotAnAnswer(f"The answer ended without a text ({ended}).", 503 if ended in _BROKEN_OFF else 422)
+    text = _THOUGHT.sub("", content, count=1).strip()
+    if not text and (ended in _CUT or content.strip()):
+        raise NotAnAnswer(
+            "The token limit was reached before the first word of the answer: the model thinks first. Switch that off "
+            "in the server, or raise --max-new-tokens.", 422,
+        )  # fmt: skip
+    return text, "length" if ended in _CUT else "stop"
+
+
+def version(body: bytes) -> str:
+    """The version that a server tells; "" where this is no answer to that."""
+    try:
+        told = _Version.model_validate_json(body)
+    except ValidationError:
+        return ""
+    return told.version or told.build_info or ""
+
+
+def refuse_errors(body: bytes) -> None:
+    """Raise NotAnAnswer for an error in a body that came with status 200: gateways and busy servers do that."""
     try:
         failure = _Failure.model_validate_json(body)
     except ValidationError:
@@ -245,7 +283,8 @@ def complaint(body: bytes) -> str:
     return said or failure.message or failure.detail or ""
 
 
-def _read(form: type[_Form], body: bytes) -> _Form:
+def read(form: type[_Form], body: bytes) -> _Form:
+    """The body in this form. Raises NotAnAnswer where it has another one."""
     try:
         return form.model_validate_json(body)
     except ValidationError as error:

@@ -5,6 +5,9 @@ Raised anywhere, printed once, in `cli/`. A bug is any other exception and keeps
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_DATA = 3
@@ -17,6 +20,25 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 COPY_AGAIN = "Copy or download the model again."  # the mend of every broken model folder
+
+
+_SHOWN = 60  # characters of a value that was refused
+
+
+def in_words(error: Mapping[str, Any]) -> str:
+    """Why a value was refused, of one of pydantic's errors: "'abc' is no whole number"."""
+    given, context = repr(error["input"]), error.get("ctx", {})
+    given = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}…"
+    said = {
+        "int": "is no whole number", "float": "is no number", "bool": "is neither true nor false",
+        "string": "is no text", "list": "is no list", "tuple": "is no list", "dict": "is no table",
+        "literal": f"is none of {context.get('expected')}",
+        "greater_than": f"is not above {context.get('gt')}", "greater_than_equal": f"is below {context.get('ge')}",
+        "less_than": f"is not below {context.get('lt')}", "less_than_equal": f"is above {context.get('le')}",
+    }  # fmt: skip
+    kind = str(error["type"])
+    known = said.get(kind) or said.get(kind.split("_")[0])
+    return f"{given} {known}" if known else str(error["msg"]).removeprefix("Value error, ")
 
 
 class UserError(Exception):

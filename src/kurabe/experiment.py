@@ -7,13 +7,26 @@ a new one and leaves out what is stored already.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, raypool, runs, storage
+from kurabe import (
+    backends,
+    beside,
+    budget,
+    forecast,
+    intake,
+    lessons,
+    planning,
+    provenance,
+    raypool,
+    runs,
+    storage,
+    tuned,
+)
 from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.cluster import Cluster, Pool
@@ -107,16 +120,24 @@ def resume(
 def _finish(folder: RunWriter, emit: Emit | None, backend: Backend | None, ray: str | None = None) -> Results:
     """From a stored request to stored results. What is stored already is not done again."""
     record = Recorder(folder, emit)
-    with raypool.joined(ray or folder.request().settings.get("ray")) as pool, Stop(folder.path) as stop:
+    opened = ExitStack()
+    joined = raypool.joined(ray or folder.request().settings.get("ray"))
+    with opened, joined as pool, Stop(folder.path) as stop:
         _mend(folder, record)
         with record.stage("load"):
-            session = _session(folder, _load(folder, backend), record, stop, pool)
-            info, trials = _plan(session)
+            others: list[beside.Other] = []
+            if beside.wanted(folder):  # before the weights are loaded: a server that is not there is told at once
+                others = opened.enter_context(beside.connected(RunSettings.model_validate(folder.request().settings)))
+            session = _session(folder, _load(folder, backend, opened), record, stop, pool)
+            info, trials = _plan(session, others)
             infos = {trial.trial: trial for trial in (*info.trials, *info.swept)}
         stop.check()
         with record.stage("base"):
             make = _prepare(folder, info)
             _answer(session, make, "base")
+        if info.beside:
+            with record.stage(beside.STAGE):
+                beside.ask(folder, others, make, record, stop)
         with record.stage("train"):
             for together in _turns(session, trials):
                 _train(session, together, infos, make)
@@ -135,16 +156,20 @@ def plan_run(
     """What a run would do and take. It loads the model, tries a few steps and one batch, and stores nothing."""
     settings = settings or RunSettings()
     request, examples = intake.read(data, settings)
-    with Meter() as loading:
-        backend = backend or backends.load(settings)
-    material = intake.material(request, examples)
-    with raypool.joined(settings.ray) as pool:
-        slots = Cluster(pool, settings, backend.info).slots if pool else 1
-    pace = forecast.Pace(material, backend, settings.minutes, slots)
-    fitted = budget.fit(material, settings, pace, loading.seconds)
-    notes = (*request.notes, *fitted.work.notes, *fitted.notes)
-    loading_seconds = fitted.planned.get("load") or loading.seconds
-    return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, notes)
+    with ExitStack() as opened:
+        models = [other.model for other in opened.enter_context(beside.connected(settings))]
+        with Meter() as loading:
+            backend = opened.enter_context(backends.working(settings, backend))
+        material = intake.material(request, examples)
+        settings, found = tuned.apply(settings, backend.info)
+        with raypool.joined(settings.ray) as pool:
+            slots = Cluster(pool, settings, backend.info).slots if pool else 1
+        pace = forecast.Pace(material, backend, settings.minutes, slots)
+        fitted = budget.fit(material, settings, pace, loading.seconds)
+        served = beside.plan(models, fitted.work, material, settings, backend)
+        told = (*backends.told(backend), *fitted.work.notes, *found, *fitted.notes, *served.notes)
+        loading_seconds = fitted.planned.get("load") or loading.seconds
+        return forecast.forecast(fitted.work, fitted.settings, pace, loading_seconds, (*request.notes, *told))
 
 
 def ask(
@@ -186,10 +211,11 @@ def _mend(folder: RunWriter, record: Recorder) -> None:
 # --- 2. the model ------------------------------------------------------------------------------------------------
 
 
-def _load(folder: RunWriter, backend: Backend | None) -> Backend:
+def _load(folder: RunWriter, backend: Backend | None, opened: ExitStack) -> Backend:
     """The model that the settings name, or the one at hand; in every session of a run the same."""
+    settings = RunSettings.model_validate(folder.request().settings)
     with Meter() as meter:
-        backend = backend or backends.load(RunSettings.model_validate(folder.request().settings))
+        backend = opened.enter_context(backends.working(settings, backend))
     if folder.planned:
         _check_same_model(folder, backend)
     folder.append_usage(runs.LOADING, [meter.usage("loading")])
@@ -204,7 +230,13 @@ def _session(folder: RunWriter, backend: Backend, record: Recorder, stop: Stop, 
         stop.check()  # the signal may have gone to the workers, too: nothing is started again
         record("note", key="audit.note.worker-lost", values={"why": why})
 
-    cluster = Cluster(pool, RunSettings.model_validate(folder.request().settings), backend.info, lost)
+    settings = RunSettings.model_validate(folder.request().settings)
+    if settings.answers_from is not None:
+        raise SettingsError(
+            "Answers cannot come from a server and from a cluster.", where=settings.answers_from,
+            fix="Leave out --ray, or --answers-from.",
+        )  # fmt: skip
+    cluster = Cluster(pool, settings, backend.info, lost)
     record("note", key="audit.note.cluster", values={"slots": cluster.slots})
     return Session(folder, backend, record, stop, cluster)
 
@@ -223,7 +255,7 @@ def _check_same_model(folder: RunFolder, backend: Backend) -> None:
 # --- 3. the plan -------------------------------------------------------------------------------------------------
 
 
-def _plan(session: Session) -> tuple[RunInfo, Trials]:
+def _plan(session: Session, others: Sequence[beside.Other]) -> tuple[RunInfo, Trials]:
     """What will be asked and trained: stored before the first answer, and kept to by every later session."""
     folder, backend, record = session.folder, session.backend, session.record
     request = folder.request()
@@ -231,15 +263,18 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
     if not folder.planned:
         if asked.minutes:
             record("note", key="audit.note.minutes-measuring", values={"minutes": asked.minutes})
+        asked, found = tuned.apply(asked, backend.info)
         slots = session.cluster.slots if session.cluster else 1
         pace = forecast.Pace(material, backend, asked.minutes, slots)
         fitted = budget.fit(material, asked, pace, record.elapsed)
+        fitted = fitted._replace(notes=(*found, *fitted.notes))
         refuse_the_impossible(fitted.work, request.data)
+        served = beside.plan([other.model for other in others], fitted.work, material, asked, backend)
         folder.publish(
             {
-                runs.INFO: _describe(request, fitted, backend),
+                runs.INFO: _describe(request, fitted, backend, served),
                 runs.QUESTIONS: fitted.work.questions,
-                runs.PLAN: fitted.work.batches,
+                runs.PLAN: (*fitted.work.batches, *served.batches),
                 runs.AUDIT: fitted.work.findings,
             }
         )
@@ -250,7 +285,8 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
         batches=len(batches), examples=len(material.examples), questions=len(folder.questions()),
         max_new_tokens=info.max_new_tokens, planned=info.planned,
     )  # fmt: skip
-    for note in info.notes:
+    now = [note for note in backends.told(backend) if note not in info.notes]  # a resumed run's server may be a new one
+    for note in (*info.notes, *now):
         record("note", key=note.key, values=note.values)
     return info, plan_trials(material, RunSettings.model_validate(info.settings), backend)
 
@@ -259,14 +295,14 @@ def _material(folder: RunFolder) -> Material:
     return intake.material(folder.request(), folder.examples())
 
 
-def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend) -> RunInfo:
+def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend, served: beside.Plan) -> RunInfo:
     work = fitted.work
     return RunInfo(
         name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
-        settings=fitted.settings.model_dump(mode="json"), model=backend.info,
+        settings=fitted.settings.model_dump(mode="json"), model=backend.info, beside=served.models,
         provenance=provenance.describe(request.data_sha256), trials=work.trials, swept=work.swept,
         points=work.trainings.points, max_new_tokens=work.max_new_tokens, planned=fitted.planned,
-        notes=(*request.notes, *work.notes, *fitted.notes),
+        notes=(*request.notes, *backends.told(backend), *work.notes, *fitted.notes, *served.notes),
     )  # fmt: skip
 
 

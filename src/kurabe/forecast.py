@@ -175,7 +175,10 @@ def _kind(key: AnswerKey) -> tuple[str, str]:
     whether likelihoods are asked for instead."""
     if key.probe in (*planning.RETENTION, "mix"):
         return "base", key.probe
-    return ANSWERS_LIKE.get(key.arm, key.arm), "weighed" if key.probe == "weighed" else ""
+    arm = ANSWERS_LIKE.get(key.arm, key.arm)
+    # On what the data does not answer there is no right row to be told.
+    arm = "base" if key.probe == "unknown" and arm == "ceiling" else arm
+    return arm, "weighed" if key.probe == "weighed" else ""
 
 
 def _memory(backend: Backend, work: planning.Work, longest_prompt: int, measured: int) -> dict[str, int | None]:

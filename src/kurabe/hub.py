@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,9 +25,9 @@ _OTHER_MATHEMATICS = ("attn_logit_softcapping", "final_logit_softcapping", "use_
 _WINDOWS = {"mistral": 4096, "gemma3_text": 4096}  # what transformers takes where config.json does not say
 HEADER_LIMIT = 16 * 1024 * 1024
 TENSOR_LIMIT = 50_000
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32,
     "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
@@ -47,15 +46,38 @@ class Weights(NamedTuple):
 
 def verify(name: str | Path) -> Weights:
     """The folder `name`, verified. Raises MissingError with what is wrong, where, and how to mend it."""
+    weights = examine(name)
+    return weights._replace(sha256=_sha256([weights.path / "config.json", *weights.files]))
+
+
+def examine(name: str | Path) -> Weights:
+    """`verify` by headers and file lengths alone, without a hash: quick on files of any size."""
     folder = Path(os.path.expanduser(name))
     if not folder.is_dir():
         _refuse_name(str(name), folder)
-    config = _config(folder)
-    family = _family(folder, config)
+    family, config = supported(folder)
     files = weight_files(folder)
     for file in files:
         check_safetensors(file)
-    return Weights(folder, family, config, files, _sha256([folder / "config.json", *files]))
+    return Weights(folder, family, config, files, "")
+
+
+def supported(folder: Path) -> tuple[str, dict[str, Any]]:
+    """(family, config) of a folder that may still lack its weights; MissingError where kurabe does not run such a model
+    or where it brings code."""
+    config = _config(folder)
+    return _family(folder, config), config
+
+
+def absent(folder: Path) -> list[str]:
+    """The names of the files that a model cannot do without and that are not in the folder: as far as can be known,
+    which is all of them once the index of the shards is there."""
+    needed = ["config.json", "tokenizer.json"]
+    shards = {SINGLE}
+    if not (folder / SINGLE).is_file() and (folder / INDEX).is_file():
+        table = _json_table(folder / INDEX).get("weight_map")
+        shards = {str(name) for name in table.values()} if isinstance(table, dict) else set()
+    return [name for name in (*needed, *sorted(shards)) if not (folder / name).is_file()]
 
 
 def context(config: Mapping[str, Any]) -> int:
@@ -137,11 +159,6 @@ def _refuse_weights(path: Path, why: str) -> NoReturn:
 
 
 def _refuse_name(name: str, folder: Path) -> NoReturn:
-    if _HUB_ID.fullmatch(name) and not folder.exists():
-        raise MissingError(
-            f"There is no folder {name!r}.", why="It looks like a model of the Hugging Face hub; kurabe reads folders.",
-            fix=f"Fetch it once with `hf download {name} --local-dir {name.split('/')[1]}`, then give that folder.",
-        )  # fmt: skip
     what = f"{name!r} is a file, not a model folder." if folder.exists() else f"There is no model folder {name!r}."
     raise MissingError(what, fix="Give a folder with config.json, *.safetensors and tokenizer.json, or `tiny`.")
 
@@ -224,12 +241,12 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             why="transformers would fetch the base model that the adapter names.",
             fix="Give the folder of the base model.",
         )  # fmt: skip
-    if (folder / "model.safetensors").is_file():  # transformers, too, looks for the single file first
-        return (folder / "model.safetensors",)
-    index = folder / "model.safetensors.index.json"
+    if (folder / SINGLE).is_file():  # transformers, too, looks for the single file first
+        return (folder / SINGLE,)
+    index = folder / INDEX
     if index.is_file():
         return _shards(folder, index)
-    pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
+    pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
     if pickles:
         raise MissingError(
             f"The weights are pickle files ({_listed(pickles)}), which can run code when they are opened.",

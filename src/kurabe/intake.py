@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from kurabe import arms, checks, dataset, documents, runs, splits
+from kurabe import arms, beside, checks, dataset, documents, runs, snapshots, splits
 from kurabe.errors import DataError, MissingError, SettingsError
 from kurabe.facts import language_of
 from kurabe.schema import Example, Passage, Reason, Review, RunRequest
@@ -23,7 +23,9 @@ from kurabe.wordings import normal
 
 def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[RunRequest, tuple[Example, ...]]:
     """The request of a run and its examples, every wording in its role."""
+    beside.check(settings)
     notes: list[Reason] = []
+    settings = _with_whole_path(settings)
     if isinstance(data, (str, Path)):
         found = dataset.read_examples(data, encoding=settings.encoding, skip_bad=settings.skip_bad)
         examples, language = found.examples, found.language
@@ -39,12 +41,12 @@ def read(data: str | Path | Sequence[Example], settings: RunSettings) -> tuple[R
     _check_forms(examples)
     prepared = splits.prepare(examples, language, settings.seed)
     prompt, prompt_notes = _prompt(prepared.examples, language, settings)
-    passages, passage_notes = _passages(prepared.examples, settings)
+    passages, passage_notes = _passages(prepared.examples, language, settings)
     now = datetime.now(timezone.utc)
     request = RunRequest(
         name=settings.name or runs.new_name(Path(settings.runs), Path(name).name, now.astimezone()),
         created=now.isoformat(timespec="seconds"), data=name, data_sha256=digest, form=form, language=language,
-        settings=_with_whole_path(settings).model_dump(mode="json"), prompt=prompt, passages=passages,
+        settings=settings.model_dump(mode="json"), prompt=prompt, passages=passages,
         notes=(*notes, *prepared.notes, *prompt_notes, *passage_notes),
     )  # fmt: skip
     return request, tuple(prepared.examples)
@@ -77,9 +79,13 @@ def _check_forms(examples: Sequence[Example]) -> None:
 
 
 def _with_whole_path(settings: RunSettings) -> RunSettings:
-    """A run can be resumed from anywhere: a model folder is remembered by its whole path."""
+    """A run can be resumed from anywhere: a model folder is remembered by its whole path, a model of the hub by its
+    commit. Where the cache does not hold it all, this says so before anything is read."""
     if settings.model == "tiny":
         return settings
+    if snapshots.parse(settings.model):
+        snapshots.locate(settings.model)
+        return settings.model_copy(update={"model": snapshots.pinned(settings.model)})
     return settings.model_copy(update={"model": str(Path(os.path.expanduser(settings.model)).resolve())})
 
 
@@ -101,14 +107,19 @@ def _prompt(examples: Sequence[Example], language: str, settings: RunSettings) -
     return text, [note] if held_out else []
 
 
-def _passages(examples: Sequence[Example], settings: RunSettings) -> tuple[tuple[Passage, ...], list[Reason]]:
+def _passages(
+    examples: Sequence[Example], language: str, settings: RunSettings
+) -> tuple[tuple[Passage, ...], list[Reason]]:
     """The passages of the user's documents, and what has to be said about them."""
     if not settings.documents:
         return (), []
     passages = documents.read_passages(settings.documents)
     count = {"passages": len(passages), "files": len({passage.source for passage in passages})}
     notes = [Reason(key="data.note.documents", values=count)]
-    held_out = _held_out_in("\n".join(passage.text for passage in passages), examples)
+    text = "\n".join(passage.text for passage in passages)
+    if language_of(text) != language:
+        notes.append(Reason(key="data.note.documents-language", values={}))
+    held_out = _held_out_in(text, examples)
     if held_out:
         notes.append(Reason(key="audit.note.documents-hold-held-out", values={"wordings": held_out}))
     return passages, notes

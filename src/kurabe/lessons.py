@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kurabe import arms
+from kurabe import arms, unknown
 from kurabe.recipes import Recipe
-from kurabe.retention import mixable_questions, unknown_questions
+from kurabe.retention import mixable_questions
 from kurabe.schema import Answer, Example, Message, Probe, Question, Sample
 from kurabe.scoring import score
 
@@ -33,12 +33,12 @@ def rows(recipe: Recipe, material: arms.Material, examples: Sequence[Example], s
     """All rows of one epoch: these examples in their trained wordings, then what the recipe mixes in. Where the model
     is to answer itself, the expected answer still stands."""
     own = arms.samples(examples, material.language, recipe.wordings)
-    mixed, unknown = _beside(recipe, material, len(own), seed)
+    mixed, declined = _beside(recipe, material, len(own), seed)
     plain = arms.prepare_plain(material)
     return (
         *(_with_teacher(own, material, examples) if recipe.teacher else own),
         *(_row(plain(q), q.expected, source=q.id) for q in mixed),
-        *(_row(plain(q), q.expected) for q in unknown),
+        *(_row(plain(q), q.expected) for q in declined),
     )
 
 
@@ -77,10 +77,10 @@ def _beside(
     recipe: Recipe, material: arms.Material, own: int, seed: int
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """(general prompts, questions that the data does not answer) beside so many rows of the user's own."""
-    said = [text for e in material.examples for text in (e.answer, *(w.text for w in e.wordings))]
+    said = unknown.said_in(material)
     return (
         mixable_questions(material.language, round(recipe.retention_mix * own), seed),
-        unknown_questions(material.language, round(recipe.unknown_rows * own), seed, said),
+        unknown.trained(material.language, round(recipe.unknown_rows * own), seed, said),
     )
 
 

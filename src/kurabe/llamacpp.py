@@ -26,9 +26,9 @@ from kurabe import llamacpp_child
 from kurabe.chat import Chat, Template
 from kurabe.errors import COPY_AGAIN, MissingError
 from kurabe.export.header import Header, read_header
-from kurabe.model import Capabilities, Score, Stopped, TrialPlan
+from kurabe.model import Capabilities
 from kurabe.provenance import cores
-from kurabe.schema import Answer, Message, ModelInfo, Request, Step
+from kurabe.schema import Answer, Message, ModelInfo, Request
 
 CONTEXT_LIMIT = 8192  # tokens; the cache of a longer context takes more memory than a small machine has
 OVERHEAD = 3 << 30  # bytes of address space for the program, its libraries, threads and work buffers
@@ -53,16 +53,18 @@ class GGUFBackend:
 
     `chat` gives the tokenizer and template of the model's own folder; without it the file's template is rendered and
     llama.cpp cuts the text into tokens. `stop` are words that end an answer, `options` further fields of llama.cpp's
-    requests (temperature and seed are the request's own). Raises MissingError for a file that cannot be run.
+    requests (temperature and seed are the request's own); `lora` is an adapter's file that lies over this one. Raises
+    MissingError for a file that cannot be run.
     """
 
     capabilities = Capabilities()
 
     def __init__(
         self, path: Path, *, chat: Chat | None = None, sha256: str = "", limits: Limits = Limits(),  # noqa: B008
-        stop: Sequence[str] = (), options: Mapping[str, Any] | None = None,
+        stop: Sequence[str] = (), options: Mapping[str, Any] | None = None, lora: Path | None = None,
     ) -> None:  # fmt: skip
         self.header = read_header(path)
+        self.lora = read_header(lora) if lora else None
         if find_spec("xllamacpp") is None:
             raise MissingError("llama.cpp is not installed.", fix='pip install "kurabe[gguf]"')
         self.info = _info(self.header, sha256)
@@ -95,11 +97,15 @@ class GGUFBackend:
         if self._prompt is None:
             assert self.chat is not None
             return self.chat.prompt(messages)
-        asked = {"content": self._prompt.render(messages), "add_special": False, "parse_special": True}
+        return self._prompt.begun(self.token_ids(self._prompt.render(messages)))
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of a text by the file's own vocabulary, with nothing put around it. Raises ChildError."""
+        asked = {"content": text, "add_special": False, "parse_special": True}
         ids = self._ask("/tokenize", asked, self.limits.answer).get("tokens")
         if not isinstance(ids, list):
             raise ChildError("llama.cpp returned no tokens.")
-        return self._prompt.begun([int(i) for i in ids])
+        return [int(i) for i in ids]
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages as they are rendered."""
@@ -143,7 +149,7 @@ class GGUFBackend:
             if self._child is None:
                 if self.crashes >= CRASHES:
                     raise ChildError(f"llama.cpp crashed {self.crashes} times on this file; it is given up.")
-                self._child = _Child(self.header, self.info, self.limits)
+                self._child = _Child(self.header, self.lora, self.info, self.limits)
             got = self._child.call({"path": path, **body}, seconds)
         except _Dead as error:
             self.crashes += 1
@@ -152,26 +158,6 @@ class GGUFBackend:
         if "error" in got:
             raise ChildError(str(got["error"])[:500])
         return got
-
-    # --- what a GGUF file cannot do; `capabilities` says so, so that asking for it is a bug ----------------------
-
-    def trainable(self, rank: int) -> int:
-        return 0
-
-    def score(self, requests: Sequence[Request], targets: Sequence[str]) -> Iterator[Score]:
-        raise NotImplementedError
-
-    def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
-        raise NotImplementedError
-
-    def save_adapter(self, trial: int, folder: Path) -> None:
-        raise NotImplementedError
-
-    def load_adapter(self, trial: int, folder: Path) -> None:
-        raise NotImplementedError
-
-    def forget(self, trials: Sequence[int]) -> None:
-        raise NotImplementedError
 
 
 class _Prompt:
@@ -234,7 +220,7 @@ class _Dead(Exception):
 class _Child:
     """The process and its two pipes. A thread reads its answers, because a pipe has no time limit on every system."""
 
-    def __init__(self, header: Header, info: ModelInfo, limits: Limits) -> None:
+    def __init__(self, header: Header, lora: Header | None, info: ModelInfo, limits: Limits) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-I", str(Path(llamacpp_child.__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -243,10 +229,12 @@ class _Child:
         assert self._process.stdout is not None
         self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._listener.start()
-        size = header.path.stat().st_size
+        files = [part.path for part in (header, lora) if part]
+        size = sum(path.stat().st_size for path in files)
         cache = 2 * 4 * info.layers * info.hidden * info.context  # keys and values, in no more than four bytes each
         settings = {
-            "model": str(header.path.resolve()), "context": info.context, "threads": info.threads,
+            "model": str(files[0].resolve()), "loras": [str(path.resolve()) for path in files[1:]],
+            "context": info.context, "threads": info.threads,
             "memory": min(OVERHEAD + 2 * size + cache, OVERHEAD + 2 * psutil.virtual_memory().total),
         }  # fmt: skip
         try:

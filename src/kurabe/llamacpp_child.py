@@ -46,6 +46,7 @@ def _load(settings: dict[str, Any], key: str) -> Any:
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["model"]
+    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 1.0) for path in settings["loras"]]
     params.n_ctx = settings["context"]
     params.n_parallel = 1
     params.n_gpu_layers = 0

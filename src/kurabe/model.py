@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from kurabe.recipes import Plan
-from kurabe.schema import Answer, Message, ModelInfo, Request, Sample, Step
+from kurabe.schema import Answer, Message, ModelInfo, Reason, Request, Sample, Step
 
 
 class Capabilities(NamedTuple):
@@ -19,6 +19,14 @@ class Capabilities(NamedTuple):
     train: bool = False
     score: bool = False
     adapters: bool = False
+    rows: int = 0  # answers that it is best asked for together; 0: by the model's size and device
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A backend of which something has to be said beside the results."""
+
+    note: Reason
 
 
 class TrialPlan(NamedTuple):
@@ -44,11 +52,20 @@ class Score(NamedTuple):
     error: str = ""
 
 
-class Backend(Protocol):
-    """One loaded model. Answers come back in the order of the requests, one per request, whatever happens."""
+class Answering(Protocol):
+    """A model that answers, and may do no more: a server's, or a GGUF file's."""
 
     info: ModelInfo
     capabilities: Capabilities
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answer all requests, in their order, one answer per request whatever happens; a failed one is an `Answer`
+        with finish "error"."""
+        ...
+
+
+class Backend(Answering, Protocol):
+    """One loaded model, whose tokens are counted here, and which can be trained."""
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages as they are rendered: with the answer's header when the last one is a user's,
@@ -57,10 +74,6 @@ class Backend(Protocol):
 
     def trainable(self, rank: int) -> int:
         """Adapter parameters that a LoRA of this rank has on this model."""
-        ...
-
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """Answer all requests as one batch plan; a failed one is an `Answer` with finish "error"."""
         ...
 
     def score(self, requests: Sequence[Request], targets: Sequence[str]) -> Iterator[Score]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kurabe import arms, consistency, lessons, likelihood, stale
+from kurabe import arms, consistency, lessons, likelihood, stale, unknown
 from kurabe.errors import DataError
 from kurabe.model import Backend
 from kurabe.recipes import RECIPES
@@ -32,9 +32,10 @@ from kurabe.settings import RunSettings
 from kurabe.sweeps import chosen
 from kurabe.trials import Trials, describe, plan_trials
 
-LIVE = "live"  # answered in this process by the loaded model
+LIVE, SERVED = "live", "server"  # answered by the run's own model; by another one, on a server
 RETENTION: tuple[Probe, ...] = ("general", "reading")
 REPEATED: tuple[Probe, ...] = ("sampled", "weighed")  # the arms' own questions once more, in another way
+RETENTION_PER_UNKNOWN = 3  # of retention questions of one kind; every arm is asked each question on unknown things
 SMALL_MODEL = 100_000_000
 SWEPT_RETENTION = 20  # general questions that each further trial of a curve is asked
 ROWS_SMALL, ROWS_LARGE, ROWS_GPU = 64, 16, 256  # answers per batch: what a kill can cost is one batch
@@ -60,7 +61,8 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
     own, checked = list(asked(material.examples)), list(check_questions(material.examples, settings))
     other = retention(settings, material.language) if trainings.compared else ()
     taught = lessons.asked((t.trial.plan.recipe for t in trainings.trainings), material, settings.seed)
-    questions = [*own, *checked, *other, *stale_questions(material, settings), *taught]
+    absent = unknown_questions(material, settings) if trainings.compared else ()
+    questions = [*own, *checked, *other, *stale_questions(material, settings), *absent, *taught]
     # Twice the longest expected answer of the user's own; a retention question's must fit as it is.
     limit = settings.max_new_tokens or max(2 * longest_answer(own, backend), longest_answer(other, backend))
     kept, notes = fitting_arms(settings.arms, material, questions, backend, limit)
@@ -131,6 +133,12 @@ def retention(settings: RunSettings, language: str) -> tuple[Question, ...]:
         return ()
     general = general_questions(language, settings.retention)
     return (*general, *reading_questions(language, settings.retention, settings.seed))
+
+
+def unknown_questions(material: arms.Material, settings: RunSettings) -> tuple[Question, ...]:
+    """Questions that the data does not answer: whether tuning taught the model to answer always."""
+    count = settings.retention // RETENTION_PER_UNKNOWN
+    return unknown.asked(material.language, count, settings.seed, unknown.said_in(material))
 
 
 def longest_answer(questions: Sequence[Question], backend: Backend) -> int:
@@ -209,8 +217,8 @@ def stage_keys(
     model: str,
     unseen: Collection[tuple[str, str]] = (),
 ) -> dict[str, list[list[AnswerKey]]]:
-    """Stage -> groups of keys. A group is one arm under one trial, or one trial's retention: metered apart. The arms
-    are not asked the questions that are `unseen`, named by (arm, question)."""
+    """Stage -> groups of keys. A group is one arm under one trial, its answers on unknown things, or one trial's
+    retention: metered apart. The arms are not asked the questions that are `unseen`, named by (arm, question)."""
 
     def keys(arm: str, trial: int, probes: Sequence[Probe]) -> list[AnswerKey]:
         return [
@@ -219,12 +227,17 @@ def stage_keys(
             if q.probe in probes and (arm, q.id) not in unseen
         ]
 
-    before = [keys(name, 0, arms.ARMS[name].probes) for name in names if 0 in trials_of(name, trials)]
+    def groups(arm: str, trial: int) -> list[list[AnswerKey]]:
+        own = [probe for probe in arms.ARMS[arm].probes if probe != "unknown"]
+        apart = keys(arm, trial, ("unknown",)) if "unknown" in arms.ARMS[arm].probes else []
+        return [keys(arm, trial, own), *([apart] if apart else [])]
+
+    before = [group for name in names if 0 in trials_of(name, trials) for group in groups(name, 0)]
     before.append(keys("base", 0, RETENTION))
     after: list[list[AnswerKey]] = []
     for info in trials:
         used = [name for name in names if info.trial in trials_of(name, trials)]
-        after.extend(keys(name, info.trial, arms.ARMS[name].probes) for name in used)
+        after.extend(group for name in used for group in groups(name, info.trial))
         after.extend([keys("lora", info.trial, RETENTION)] if not info.shuffled else [])
     return {"base": before, "answer": after}
 
@@ -278,18 +291,20 @@ def trials_of(arm: str, trials: Sequence[TrialInfo]) -> list[int]:
 
 
 def metered_as(batch: Batch, trials: Sequence[TrialInfo]) -> tuple[UsageKind, str, int]:
-    """What a batch's work is charged as, and to which arm and trial: retention, samples and likelihoods belong to no
-    arm, and a lesson prepares the trial of the table that learns from it."""
+    """What a batch's work is charged as, and to which arm and trial: retention, samples, likelihoods and questions on
+    unknown things belong to no arm, and a lesson prepares the trial of the table that learns from it."""
     key = batch.keys[0]
     if key.probe in lessons.LESSONS:
         learning = [info.trial for info in trials if lessons.LESSONS[key.probe].learned_by(RECIPES[info.recipe])]
         return "preparation", "lora", learning[0]
-    apart = "retention" if key.probe in RETENTION else key.probe if key.probe in REPEATED else key.arm
+    apart = "retention" if key.probe in RETENTION else key.probe if key.probe in (*REPEATED, "unknown") else key.arm
     return "answering", apart, key.trial
 
 
 def rows_per_batch(backend: Backend) -> int:
     """How many answers are asked for, and stored, together."""
+    if backend.capabilities.rows:
+        return backend.capabilities.rows
     if not backend.info.device.startswith("cpu"):
         return ROWS_GPU
     return ROWS_SMALL if backend.info.parameters < SMALL_MODEL else ROWS_LARGE

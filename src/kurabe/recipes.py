@@ -109,14 +109,15 @@ def for_model(recipe: Recipe, parameters: int) -> Recipe:
     return recipe
 
 
-def adjusted(recipe: Recipe, exposures: int | None, wordings: int | None) -> Recipe:
-    """The recipe with these numbers instead of its own: epochs and steps keep their proportion to the exposures. One
-    that counts no exposures is what it is on purpose, and stays so."""
+def adjusted(recipe: Recipe, exposures: int | None, wordings: int | None, rate: float | None = None) -> Recipe:
+    """The recipe with these numbers instead of its own, and its rate times `rate`: epochs and steps keep their
+    proportion to the exposures. One that counts no exposures is what it is on purpose, and stays so."""
     if not recipe.exposures:
         return recipe
     wanted, usual = exposures or recipe.exposures, recipe.exposures
     changes = {name: -(-getattr(recipe, name) * wanted // usual) for name in ("exposures", "epochs", "min_steps")}
-    return recipe.model_copy(update=changes | {"wordings": wordings or recipe.wordings})
+    others = {"wordings": wordings or recipe.wordings, "rate": recipe.rate * (rate or 1)}
+    return recipe.model_copy(update=changes | others)
 
 
 def plan(recipe: Recipe, samples: int, examples: int, hidden: int, beside: int = 0) -> Plan:

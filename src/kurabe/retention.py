@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -18,10 +17,9 @@ from kurabe import prompts
 from kurabe.errors import MissingError
 from kurabe.facts import find_facts, named_facts, same
 from kurabe.schema import Fact, Question
-from kurabe.shops import Row, Shop, invent_shop, missing_row, wording
+from kurabe.shops import Row, Shop, invent_shop, wording
 
 FILES = ("general", "world")  # data/<name>-<language>.jsonl
-TRIES = 50  # subjects looked at per question wanted
 ROWS_PER_MIXED_SHOP = 3  # a short prompt: it is paid for in every epoch
 ROWS_PER_SHOP = 6  # one prompt serves as many questions, so that backends which share prefixes pay for it once
 _ROLE = {"en": "You are the assistant of {name}.", "ja": "あなたは{name}の担当です。"}
@@ -49,21 +47,6 @@ def mixable_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
     reading = _reading(language, max(n - n // 2, n - len(general)), "mix", seed, ROWS_PER_MIXED_SHOP)
     turns = (question for pair in itertools.zip_longest(reading, general[:n]) for question in pair if question)
     return tuple(q.model_copy(update={"id": f"mix-{q.id}", "probe": "mix"}) for q in itertools.islice(turns, n))
-
-
-def unknown_questions(language: str, n: int, seed: int, said: Sequence[str]) -> tuple[Question, ...]:
-    """`n` questions on subjects of which nothing `said` has a word; they are declined. Fewer where almost every word is
-    said."""
-    known = _words("\n".join(said), language)
-    rng, texts = Random(f"unknown/{language}/{seed}"), dict[str, None]()
-    for _ in range(TRIES * n):
-        row = missing_row(Shop("", language, ()), rng)
-        if len(texts) < n and not any(_words(label, language) & known for label in row.labels):
-            texts[row.ask(rng)] = None
-    return tuple(
-        Question(id=f"u{i}", example=f"u{i}", probe="mix", text=text, expected=prompts.DECLINE[language])
-        for i, text in enumerate(texts)
-    )
 
 
 def reading_questions(language: str, n: int, seed: int) -> tuple[Question, ...]:
@@ -158,13 +141,6 @@ def _asked(row: Row, rng: Random) -> str:
         if text != row.question:
             break
     return text
-
-
-def _words(text: str, language: str) -> set[str]:
-    """What tells one subject from another: words of four letters and more; in Japanese, pairs of kanji or katakana."""
-    if language == "ja":
-        return set(re.findall(r"(?=([一-龯々ァ-ヴー]{2}))", text))
-    return set(re.findall(r"[a-z]{4,}", text.casefold()))
 
 
 def _holds(facts: tuple[Fact, ...], value: str) -> bool:

@@ -28,6 +28,7 @@ from kurabe.schema import (
     Event,
     Example,
     Finding,
+    ModelRun,
     Parity,
     Question,
     Record,
@@ -41,6 +42,7 @@ from kurabe.schema import (
 REQUEST, INFO, EXAMPLES, WORDINGS = "request.json", "run.json", "examples.jsonl", "wordings.jsonl"
 QUESTIONS, PLAN, AUDIT, RESULTS = "questions.jsonl", "plan.jsonl", "audit.json", "results.json"
 EXPORT, PARITY = "export", "export/parity.json"  # what `kurabe ship` adds to a finished run
+MODELS = "models.json"  # what a curve over models adds to its last run
 ANSWERS, USAGE, EVENTS = "answers.jsonl", "usage.jsonl", "events.jsonl"
 # What a process that was killed before its first manifest can have left: a name that is still free.
 _BEGINNING = {storage.LOCK, storage.HOLDER, REQUEST, EXAMPLES, WORDINGS, ANSWERS, USAGE, EVENTS}
@@ -94,6 +96,12 @@ class RunFolder:
     def findings(self) -> tuple[Finding, ...]:
         """What the audit said before training."""
         return tuple(TypeAdapter(list[Finding]).validate_json(self._read(AUDIT)))
+
+    def models(self) -> tuple[ModelRun, ...]:
+        """The curve over models that this run closes; () where it closes none."""
+        if MODELS not in storage.read_manifest(self.path):
+            return ()
+        return tuple(TypeAdapter(list[ModelRun]).validate_json(self._read(MODELS)))
 
     def parity(self) -> Parity | None:
         """The proof of the files that were shipped into this folder; None where none was. It is in no manifest, since

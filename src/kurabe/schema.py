@@ -16,7 +16,18 @@ FactKind: TypeAlias = Literal[
 ]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
 Probe: TypeAlias = Literal[
-    "held_out", "trained", "check", "general", "reading", "stale", "sampled", "weighed", "ask", "teacher", "mix"
+    "held_out",
+    "trained",
+    "check",
+    "general",
+    "reading",
+    "stale",
+    "sampled",
+    "weighed",
+    "ask",
+    "teacher",
+    "mix",
+    "unknown",
 ]
 Status: TypeAlias = Literal["right", "wrong", "missing", "refused", "unscored"]
 Choice: TypeAlias = Literal["prompt", "retrieve", "fine-tune", "both", "cannot-tell"]
@@ -147,7 +158,7 @@ class AnswerKey(Record):
     model: str
     trial: int  # 0 = no adapter
     arm: str
-    hop: str  # "live" = answered in this process by the loaded model
+    hop: str  # "live" = answered by the run's own model; "server" = by another one, on a server
     probe: Probe
     question: str  # "<example id>/h1", "<example id>/t1", "<general id>" ...
     sample: int = 0
@@ -238,6 +249,15 @@ class ModelInfo(Record):
     threads: int
 
 
+class OtherModel(Record):
+    """A model that a server runs, asked the run's questions beside the run's own: other weights."""
+
+    name: str  # of this run's models no other has it: the `model` of the keys of its answers
+    server: str  # as a user names it; never with a key
+    model: ModelInfo  # of a server's model only the name, its hash and its context may be known
+    version: str = ""  # of the server, where it says so
+
+
 class TrialInfo(Record):
     """One training run inside the experiment, as planned and as it came out."""
 
@@ -303,7 +323,7 @@ class Batch(Record):
     """One line of plan.jsonl: answers that are asked for together, and stored or asked again together."""
 
     batch: int  # 1-based
-    stage: Literal["base", "answer"]  # before training, or after it
+    stage: Literal["base", "beside", "answer"]  # before training, of another model, after training
     keys: tuple[AnswerKey, ...]
 
 
@@ -318,6 +338,7 @@ class RunInfo(Record):
     language: str  # of the data: "en" or "ja"
     settings: dict[str, Any]
     model: ModelInfo
+    beside: tuple[OtherModel, ...] = ()
     provenance: Provenance
     trials: tuple[TrialInfo, ...]  # those that are arms of the table
     swept: tuple[TrialInfo, ...] = ()  # further ones, which are points of curves only
@@ -456,6 +477,15 @@ class StaleResult(Record):
     other: Estimate  # neither, or both
 
 
+class UnknownResult(Record):
+    """One arm on questions that the data does not answer: what it said. Shares of these questions; they come to 1."""
+
+    label: str
+    declined: Estimate  # it says that it does not know
+    invented: Estimate  # a value, or a yes or no
+    other: Estimate  # neither
+
+
 class TeacherResult(Record):
     """How often the model itself, with the one right row in its prompt, said what a trial was to learn. It bounds what
     the trial can learn from it: the other rows are learned as they stand."""
@@ -482,6 +512,15 @@ class CostEstimate(Record):
     break_even_rag: int | None = None  # the same beside the prompt that retrieval fills
 
 
+class OtherResult(Record):
+    """What another model came to, prompted. It stands apart: no difference is taken and no verdict rests on it."""
+
+    model: OtherModel
+    said: tuple[str, ...] = ()  # by which names the server called what answered
+    arms: tuple[ArmResult, ...]  # labelled "prompt @ NAME"
+    costs: tuple[CostEstimate, ...]  # the same labels; seconds are the server's and the way there
+
+
 class CurvePoint(Record):
     """One point of a curve: (axis, x) -> measure. A loss curve (axis "step", measure "loss") belongs to one trial;
     other curves take the trials of all seeds together (trial 0) and say how many these were."""
@@ -495,6 +534,43 @@ class CurvePoint(Record):
     low: float | None = None
     high: float | None = None
     seeds: int = 1
+
+
+class ModelRun(Record):
+    """One model of a curve over models: a finished run of its own, on the same rows and by the same recipe."""
+
+    run: str  # the name of its run folder
+    model: ModelInfo
+    rank: int
+    rate: float  # the recipe's, carried to this model
+    points: tuple[CurvePoint, ...]  # axis "models", x = parameters
+
+
+class RateTried(Record):
+    """What one learning rate came to on check wordings, over a few seeds."""
+
+    factor: float  # on the rate that the recipe's rule gives
+    recall: float
+    low: float | None = None
+    high: float | None = None
+    seeds: int
+
+
+class TunedRate(Record):
+    """What `kurabe tune-recipe` found for one model."""
+
+    version: int = SCHEMA_VERSION
+    model: str
+    model_sha256: str
+    recipe: str
+    factor: float  # the runs of this model use it
+    rate: float  # what it comes to at this model's width
+    hidden: int
+    examples: int
+    data: str
+    tried: tuple[RateTried, ...]
+    created: str  # ISO 8601, UTC
+    kurabe: str
 
 
 class Crossing(Record):
@@ -584,8 +660,8 @@ class QuestionResult(Record):
 class Hop(Record):
     """The run's held-out questions, answered by one form of the shipped arm."""
 
-    hop: str  # "adapter": the run's own answers; else a format, as in Shipped
-    file: str  # "" for the adapter
+    hop: str  # "adapter": the run's own answers; "merged"; a format, as in Shipped; "Ollama"
+    file: str  # "" for the adapter, and for what was only tried out; in Ollama the model's name
     size: int  # bytes; 0 for the adapter
     answers: int
     unscored: int
@@ -595,6 +671,8 @@ class Hop(Record):
     lost: Estimate | None  # recall minus the adapter's, question by question; None for the adapter itself
     seconds: float  # displayed only
     held: bool  # whether the answers survived, by the margin
+    prompts: int | None = None  # prompts that the file's own template and vocabulary render to the run's token ids
+    new_tokens: int = 0  # of all answers; with `seconds` the speed
 
 
 class Parity(Record):
@@ -617,10 +695,12 @@ class Results(Record):
     differences: tuple[Difference, ...]
     retention: tuple[RetentionResult, ...]
     stale: tuple[StaleResult, ...] = ()
+    unknown: tuple[UnknownResult, ...] = ()
     consistency: tuple[ConsistencyResult, ...] = ()
     likelihood: tuple[LikelihoodResult, ...] = ()
     teachers: tuple[TeacherResult, ...] = ()
     costs: tuple[CostEstimate, ...]
+    beside: tuple[OtherResult, ...] = ()
     curves: tuple[CurvePoint, ...]
     crossings: tuple[Crossing, ...] = ()
     predictions: tuple[Prediction, ...] = ()
@@ -637,7 +717,36 @@ class Results(Record):
     seconds: dict[str, float]  # stage -> seconds, displayed only
     planned: dict[str, float | None] = {}  # load, train, answer -> seconds as they were planned, displayed only
     notes: tuple[Reason, ...] = ()  # e.g. examples without a held-out wording, rows left out
+    models: tuple[ModelRun, ...] = ()  # where this run closes a curve over models: all of it, by size
     parity: Parity | None = None  # of the files that were shipped into the run's folder since
+
+
+class Delivered(Record):
+    """One model that kurabe made in Ollama."""
+
+    url: str  # of the server
+    model: str  # its name there, with its tag
+    sha256: str  # of the GGUF file that it holds
+
+
+class Deliveries(Record):
+    """ollama.json beside exported files: what was made of them in Ollama."""
+
+    version: int = SCHEMA_VERSION
+    models: tuple[Delivered, ...]
+
+
+class SearchIndex(Record):
+    """index.json beside a shipped file: what an arm that searches shows to the model."""
+
+    version: int = SCHEMA_VERSION
+    arm: str
+    file: str  # the model's, in the same folder
+    language: str
+    nearest: int
+    max_new_tokens: int
+    examples: tuple[Example, ...]
+    passages: tuple[Passage, ...] = ()
 
 
 class Shipped(Record):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +17,7 @@ OLLAMA_PORT = 11434
 _OLLAMA = "ollama:"
 _EXAMPLE = "Write ollama:NAME, or http://HOST:PORT/v1#NAME."
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CAPITALS = re.compile(r"[A-Z]{2,20}(_[A-Z]{2,20}){1,4}")  # OPENAI_API_KEY, and no key that anybody issues
 
 
 class Server(NamedTuple):
@@ -30,6 +32,11 @@ class Server(NamedTuple):
         """Whether it is this machine."""
         host = urlsplit(self.url).hostname or ""
         return host in {"localhost", "::1"} or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+    @property
+    def root(self) -> str:
+        """The address without the /v1 of an OpenAI-compatible server's: what is not of that protocol lies there."""
+        return self.url.removesuffix("/v1")
 
     @property
     def named(self) -> str:
@@ -87,11 +94,46 @@ def ollama_url(host: str) -> str:
     return f"{url.scheme}://{f'[{name}]' if ':' in name else name}:{port}"
 
 
+def serving(name: str) -> Server:
+    """The vLLM that answers for the run's own model. Raises SettingsError for what names none."""
+    found = server(name)
+    if found is None or found.kind != "openai":
+        raise SettingsError("--answers-from takes the address of a vLLM.", where=name, fix="http://HOST:PORT/v1#NAME")
+    return found
+
+
+def others(names: Sequence[str]) -> tuple[Server, ...]:
+    """The servers that these names speak of. Raises SettingsError for a name of none, and for one given twice."""
+    found = []
+    for name in names:
+        one = server(name)
+        if one is None:
+            raise SettingsError("--beside takes a model that a server runs.", where=name, fix=_EXAMPLE)
+        if one in found:
+            raise SettingsError("--beside names the same model twice.", where=one.named, fix="Name it once.")
+        found.append(one)
+    return tuple(found)
+
+
+def key_for(servers: Sequence[Server], variable: str) -> str:
+    """The key of these servers, "" where no variable is named. It belongs to one address and is sent to no other.
+
+    Raises SettingsError where they are several, or only Ollama, which takes no key; and as `key_from` does.
+    """
+    places = sorted({one.url for one in servers if one.kind == "openai"})
+    if variable and len(places) != 1:
+        raise SettingsError(
+            "--key-env is for one OpenAI-compatible server.", why=f"Named are: {', '.join(places) or 'none'}.",
+            fix="Name that one with --beside, and ask others in a run of their own; or leave out --key-env.",
+        )  # fmt: skip
+    return key_from(variable)
+
+
 def key_from(variable: str) -> str:
     """The key that this environment variable holds; "" where no variable is named.
 
-    Raises SettingsError for what can be no variable's name and MissingError where it holds none. Neither repeats the
-    name: somebody may have given the key itself.
+    Raises SettingsError for what can be no variable's name and MissingError where it holds none. The name is repeated
+    only where it looks like no key: somebody may have given the key itself.
     """
     if not variable:
         return ""
@@ -101,9 +143,10 @@ def key_from(variable: str) -> str:
             fix="export SERVER_KEY=..., then --key-env SERVER_KEY.",
         )
     key = os.environ.get(variable, "").strip()
+    named = variable if _CAPITALS.fullmatch(variable) else "NAME"
     if not key or not key.isascii() or not key.isprintable():
         raise MissingError(
             "The environment variable that --key-env names holds no key.",
-            fix="Set it in this shell (export NAME=...), then run the command again.",
+            fix=f"Set it in this shell (export {named}=...), then run the command again.",
         )
     return key

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from kurabe.errors import SettingsError
+from kurabe.errors import SettingsError, in_words
 from kurabe.schema import Axis, Record
 
 ARM_NAMES = ("base", "prompt", "few-shot", "rag", "lora", "lora+prompt", "lora+rag", "ceiling", "shuffled")
@@ -29,18 +29,32 @@ YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, OverflowError, Recursion
 _EXAMPLE = "Write one setting per line, as `retention: 20`; docs/commands.md lists them."
 
 
-class Prices(Record):
+class Price(Record):
+    """What the tokens of one model cost."""
+
+    input_per_million: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="price of a million prompt tokens"
+    )
+    output_per_million: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="price of a million answered tokens"
+    )
+
+
+class Prices(Price):
     """What an answer costs, for the cost table. Without prices the table shows tokens only."""
 
-    input_per_million: float | None = Field(None, ge=0, description="price of a million prompt tokens")
-    output_per_million: float | None = Field(None, ge=0, description="price of a million answered tokens")
-    currency: str = Field("USD", description="shown beside the prices")
+    currency: str = Field("USD", max_length=20, description="shown beside the prices")
+    models: dict[str, Price] = Field(
+        {}, description="the two prices of each other model that is asked with `beside`, by the model's name"
+    )
 
 
 class RunSettings(Record):
     """Everything that decides a run, apart from the data file."""
 
-    model: str = Field("tiny", description="`tiny` (the embedded stand-in) or a local model folder")
+    model: str = Field(
+        "tiny", description="`tiny` (the embedded stand-in), a model folder, or ORG/NAME once it is pulled"
+    )
     arms: tuple[str, ...] = Field(USUAL_ARMS, description="arms to compare; `all` adds `shuffled`, one more training")
     recipes: tuple[str, ...] = Field(("fair",), description="recipes to train by; the first one is the verdict's")
     seed: int = Field(0, ge=0, description="seed of adapters, row order and resampling")
@@ -57,6 +71,10 @@ class RunSettings(Record):
     minutes: int | None = Field(
         None, ge=1, le=10_080, description="fit the run into so many minutes, taking away what costs the least truth"
     )
+    rate: float | None = Field(
+        None, gt=0, le=1000,
+        description="factor on the learning rate of our recipes; none: what tune-recipe found for this model, or 1",
+    )  # fmt: skip
     exposures: int | None = Field(
         None, ge=1, description="times each example is seen in training; none: the recipe's own number (fair: 100)"
     )
@@ -89,9 +107,28 @@ class RunSettings(Record):
     )
     seeds: int = Field(3, ge=1, le=20, description="trials per point of a curve, each with a seed of its own")
     questions_per_day: int | None = Field(None, ge=1, description="your volume, for the cost of each arm")
-    prices: Prices = Field(Prices(), description="price table for the cost of each arm; in a settings file only")
+    prices: Prices = Field(Prices(), description="price table for the cost of each arm, or the YAML file that holds it")
+    beside: tuple[str, ...] = Field(
+        (), description="other models, prompted, that stand apart: `ollama:NAME`, `http://HOST:PORT/v1#NAME`"
+    )
+    key_env: str | None = Field(
+        None, description="environment variable that holds the key of the server named by `beside`"
+    )
+    at_once: int = Field(4, ge=1, le=256, description="requests to a server that are under way at once")
+    answers_from: str | None = Field(
+        None, description="a vLLM that serves the same weights and answers for all arms: `http://HOST:PORT/v1#NAME`"
+    )
 
-    @field_validator("arms", "recipes", "documents", mode="before")
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        """A file's name is the table in that file, bare or under `prices:` as in a settings file."""
+        if not isinstance(value, str):
+            return value
+        table = _read_yaml(Path(value), "price table")
+        return table["prices"] if list(table) == ["prices"] else table
+
+    @field_validator("arms", "recipes", "documents", "beside", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """A comma-separated string (environment, flag) is a list; "all" is every one."""
@@ -170,12 +207,15 @@ def parse(values: Mapping[str, Any], where: str, places: Mapping[str, str] | Non
         where = (places or {}).get(str(first["loc"][0]), where) if first["loc"] else where
         key = ".".join(str(part) for part in first["loc"][:2] if not isinstance(part, int))
         if first["type"] == "extra_forbidden":
-            known = list(Prices.model_fields) if key.startswith("prices.") else list(RunSettings.model_fields)
-            near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)
+            key = ".".join(map(str, first["loc"]))
+            places_of: dict[int, type[Record]] = {1: RunSettings, 2: Prices}
+            known = list(places_of.get(len(first["loc"]), Price).model_fields)
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
             fix = f"Use {near[0]!r}." if near else "Known settings: " + ", ".join(known) + "."
             raise SettingsError(f"There is no setting {key!r}.", where=where, fix=fix) from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"The setting {key!r} was refused: {message}", where=where, fix=_describe(key)) from None
+        raise SettingsError(
+            f"The setting {key!r} was refused: {in_words(first)}", where=where, fix=_describe(key)
+        ) from None
 
 
 def _describe(key: str) -> str:
@@ -188,24 +228,25 @@ def _describe(key: str) -> str:
     return f"{key}: {field.description}{usual}."
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
+def _read_yaml(path: Path, what: str = "settings file") -> Mapping[str, Any]:
+    """The mapping in a file. Raises SettingsError."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError("The settings file does not exist.", where=str(path), fix="Check the path.") from None
+        raise SettingsError(f"The {what} does not exist.", where=str(path), fix="Check the path.") from None
     except OSError as error:
         raise SettingsError(
-            "The settings file cannot be read.",
+            f"The {what} cannot be read.",
             where=str(path),
             why=error.strerror or str(error),
             fix="Check the path.",
         ) from None
     except YAML_ERRORS as error:
         raise SettingsError(
-            "The settings file is not YAML.", where=str(path), why=" ".join(str(error).split()), fix=_EXAMPLE
+            f"The {what} is not YAML.", where=str(path), why=" ".join(str(error).split()), fix=_EXAMPLE
         ) from None
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise SettingsError("The settings file must hold `name: value` lines.", where=str(path), fix=_EXAMPLE)
+        raise SettingsError(f"The {what} must hold `name: value` lines.", where=str(path), fix=_EXAMPLE)
     return data

@@ -5,7 +5,7 @@ Knows no rule of form (`checks.py` does), no model and no file. Facts are counte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from kurabe import checks, stats, verdict
@@ -13,15 +13,28 @@ from kurabe.schema import Answer, Difference, Estimate, Question
 
 TUNED = ("lora", "lora+prompt", "lora+rag")
 UNTRAINED = ("prompt", "few-shot", "rag")
+PASSED = 0.95  # a check that every compared arm passes as often as this tells them not apart
 Rows: TypeAlias = Sequence[tuple[Question, Answer]]  # one arm's answers to held-out questions
 _Held: TypeAlias = dict[tuple[str, str, str], bool]  # (example, question id, check) -> whether it holds
 
 
-def estimate(rows: Rows, seed: int) -> Estimate | None:
-    """Share of checks that hold, examples resampled; None where no row has checks."""
+def passed_by_all(arms: Mapping[str, Rows]) -> tuple[str, ...]:
+    """The kinds of check that say nothing about the arms, because each arm that is compared by form passes them in at
+    least 95 %: counted in, they would make every difference smaller. None is named where fewer than two arms are
+    compared, or where no other kind would be left."""
+    held = [_held(arms[label]) for label in (*TUNED, *UNTRAINED) if label in arms]
+    held = [own for own in held if own]
+    shares = [_shares(own) for own in held] if len(held) > 1 else []
+    names = dict.fromkeys(name for own in shares for name in own)
+    passed = tuple(name for name in names if all(own.get(name, 1.0) >= PASSED for own in shares))
+    return passed if len(passed) < len(names) else ()
+
+
+def estimate(rows: Rows, seed: int, without: Collection[str] = ()) -> Estimate | None:
+    """Share of checks that hold, examples resampled, some kinds left out; None where no row has checks."""
     if all(question.checks is None for question, _ in rows):
         return None
-    return stats.share(_clusters(_held(rows)), seed)
+    return stats.share(_clusters(_held(rows, without)), seed)
 
 
 def by_check(rows: Rows, seed: int) -> dict[str, Estimate]:
@@ -34,10 +47,10 @@ def by_check(rows: Rows, seed: int) -> dict[str, Estimate]:
     }
 
 
-def differences(arms: Mapping[str, Rows], seed: int) -> Iterator[Difference]:
+def differences(arms: Mapping[str, Rows], seed: int, without: Collection[str] = ()) -> Iterator[Difference]:
     """Style of each tuned arm minus that of each way without training, on the checks that both were judged by. `arms`
     are the answers by label; arms that were not run, and rows without checks, give no difference."""
-    held = {label: _held(arms[label]) for label in (*TUNED, *UNTRAINED) if label in arms}
+    held = {label: _held(arms[label], without) for label in (*TUNED, *UNTRAINED) if label in arms}
     for label, other in ((label, other) for label in TUNED for other in UNTRAINED):
         common = held.get(label, {}).keys() & held.get(other, {}).keys()
         if common:
@@ -61,12 +74,21 @@ def examples(styles: Iterable[Estimate | None], found: Sequence[Difference]) -> 
     return min(compared or [style.n for style in styles if style is not None], default=0)
 
 
-def _held(rows: Rows) -> _Held:
+def _held(rows: Rows, without: Collection[str] = ()) -> _Held:
     return {
         (question.example, question.id, name): held
         for question, answer in rows
         for name, held in checks.judged(answer, question).items()
+        if name not in without
     }
+
+
+def _shares(held: _Held) -> dict[str, float]:
+    """Kind of check -> share of the answers that pass it."""
+    found: dict[str, list[bool]] = {}
+    for (_, _, name), holds in held.items():
+        found.setdefault(name, []).append(holds)
+    return {name: sum(every) / len(every) for name, every in found.items()}
 
 
 def _clusters(held: _Held) -> dict[str, stats.Cluster]:

@@ -104,7 +104,7 @@ def describe(
 
 
 def _recipe(name: str, settings: RunSettings, backend: Backend) -> recipes.Recipe:
-    recipe = recipes.adjusted(recipes.RECIPES[name], settings.exposures, settings.wordings)
+    recipe = recipes.adjusted(recipes.RECIPES[name], settings.exposures, settings.wordings, settings.rate)
     return recipes.for_model(recipe, backend.info.parameters)
 
 

@@ -18,8 +18,9 @@ from studies.simulation import Done, Simulation, Stored
 
 def false_verdicts(cells: Sequence[Done]) -> float:
     """The share of claims in these cells."""
-    draws = sum(done.cell.draws for done in cells)
-    return sum(done.found.choices.get(name, 0) for done in cells for name in CLAIMS) / draws
+    claims: int = sum(done.found.choices.get(name, 0) for done in cells for name in CLAIMS)
+    draws: int = sum(done.cell.draws for done in cells)
+    return claims / draws
 
 
 def values(stored: Stored) -> dict[str, Any]:

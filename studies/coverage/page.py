@@ -19,7 +19,9 @@ KINDS = ("share", "difference", "seeds")
 
 def held(cells: Sequence[Done]) -> float:
     """The share of intervals that held the truth."""
-    return sum(done.found.held for done in cells) / sum(done.cell.draws for done in cells)
+    kept: int = sum(done.found.held for done in cells)
+    draws: int = sum(done.cell.draws for done in cells)
+    return kept / draws
 
 
 def values(stored: Stored) -> dict[str, Any]:

@@ -22,7 +22,7 @@ NEAR_CHANCE = 3.0  # times chance: below, a value cannot be asked for
 def figures(study: Stored) -> dict[str, Any]:
     """What the templates place."""
     trials = study.complete(RUNS, COMMAND)
-    rows = {
+    rows: dict[int, dict[str, Any]] = {
         count: {probe: share([t.end[probe] for t in of(trials, wordings=count)]) for probe in trials[0].end}
         | {"trial": of(trials, wordings=count)[0]}
         for count in WORDINGS

@@ -36,7 +36,7 @@ def figures(study: Stored) -> dict[str, Any]:
     trials = study.complete(RUNS, COMMAND)
     mixed = of(trials, unknown=UNKNOWN[len(UNKNOWN) // 2])
     known, unknown = (_at(mixed, probe, EARLY) for probe in ("known", "unknown"))
-    ends = [
+    ends: list[dict[str, Any]] = [
         {"unknown": count, "trial": own[0], "retention": share([t.end["retention"] for t in own]),
          "best": _best(own), "fit": share([_both(t) for t in own])}
         for count, own in ((count, of(trials, unknown=count)) for count in UNKNOWN)
@@ -77,11 +77,11 @@ def regression(trials: Sequence[Trial[Any]]) -> Regression:
     drawn = np.array([fitted([points[i] for i in random.integers(len(points), size=len(points))])
                       for _ in range(RESAMPLES)])  # fmt: skip
     low, high = np.quantile(drawn, stats.TAILS, axis=0)
-    terms = [
+    known, unknown = (
         Estimate(value=float(found[k]), low=float(low[k]), high=float(high[k]), n=len(points), method="bootstrap")
         for k in (1, 2)
-    ]
-    return Regression(float(found[0]), *terms, float(1 - rest / spread) if spread else None)
+    )
+    return Regression(float(found[0]), known, unknown, float(1 - rest / spread) if spread else None)
 
 
 def _point(state: State) -> tuple[float, float, float, float]:

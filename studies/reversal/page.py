@@ -19,7 +19,7 @@ from studies.reversal.trials import COMMAND, EPOCHS, PAIRS, RUNS, SEEDS, TRAINED
 def figures(study: Stored) -> dict[str, Any]:
     """What the templates place."""
     trials = study.complete(RUNS, COMMAND)
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         way: {probe: share([t.end[probe] for t in of(trials, trained=way)]) for probe in ("forward", "reverse")}
         | {"trial": of(trials, trained=way)[0]}
         for way in ("forward", "reverse", "both")

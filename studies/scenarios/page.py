@@ -56,5 +56,5 @@ def _share(cells: Sequence[Done]) -> dict[str, Any]:
 
 STUDY = Simulation(
     name="scenarios", about=scenarios.__doc__ or "", cells=CELLS, measure=measure, cell_type=Cell, found_type=Found,
-    values=values, page_name="scenarios",
+    values=values, page_name="scenarios", also=("*.py", "auditing/*.py"),  # some of its families are run whole
 )  # fmt: skip

@@ -23,7 +23,7 @@ def figures(study: Stored) -> dict[str, Any]:
     """What the templates place."""
     trials = study.complete(RUNS, COMMAND)
     by_count = {count: of(trials, wordings=count) for count in WORDINGS}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "wordings": count,
             "trial": own[0],

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kurabe.auditing import folder, run, script, yaml_file
+from kurabe.auditing import folder, run, script, yaml_data, yaml_file
 from kurabe.auditing.configured import Configured, Rows
 from kurabe.auditing.data import Counter, read_rows
-from kurabe.auditing.files import read_json
+from kurabe.auditing.files import read_json, read_yaml
 from kurabe.auditing.rules import judge
 from kurabe.errors import DataError, MissingError
 from kurabe.runs import REQUEST
@@ -57,9 +57,10 @@ def audit(path: str | Path, data: str | Path | None = None, *, count: Counter | 
         return _report(path, kind, found.configured, rows or found.rows, list(found.unread))
     if kind == "YAML":
         described, unread = yaml_file.read(place)
-        return _report(path, kind, described, rows, unread)
+        named = yaml_data.find_rows(place, described.tool, read_yaml(place), count) if rows is None else rows
+        return _report(path, kind, described, named, unread)
     if kind == "JSON":
-        return _json(place, rows)
+        return _json(place, rows, count)
     if place.name in folder.WEIGHTS and place.is_file():
         described, unread = folder.read(place.parent)
         return _report(path, "folder", described, rows, unread)
@@ -72,7 +73,7 @@ def audit(path: str | Path, data: str | Path | None = None, *, count: Counter | 
     )  # fmt: skip
 
 
-def _json(place: Path, rows: Rows | None) -> AuditReport:
+def _json(place: Path, rows: Rows | None, count: Counter | None) -> AuditReport:
     """A single JSON file: a configuration that YAML would hold, else one of a folder's own."""
     settings = read_json(place)
     tool = yaml_file.tool_of(settings)
@@ -86,6 +87,7 @@ def _json(place: Path, rows: Rows | None) -> AuditReport:
             fix="Give adapter_config.json or trainer_state.json, or the folder that they lie in.",
         )  # fmt: skip
     described, unread = yaml_file.configured(tool, settings, {})
+    rows = yaml_data.find_rows(place, tool, settings, count) if rows is None else rows
     return _report(place, "JSON", described, rows, unread)
 
 

@@ -57,7 +57,9 @@ def _cost(found: Finding) -> FaultCost | None:
 
 def _unchanged(trial: int, answers: tuple[Answer, ...]) -> tuple[int, int]:
     """(answers of `lora` that are those of `base`, answers of both), question by question."""
-    base: Mapping[str, str] = {a.key.question: a.text for a in answers if a.key.arm == "base" and a.key.trial == 0}
+    base: Mapping[str, str] = {
+        a.key.question: a.text for a in answers if (a.key.arm, a.key.trial, a.key.hop) == ("base", 0, "live")
+    }
     tuned = [a for a in answers if (a.key.arm, a.key.trial) == ("lora", trial) and a.finish != "error"]
     pairs = [(base[a.key.question], a.text) for a in tuned if a.key.question in base]
     return sum(one == other for one, other in pairs), len(pairs)

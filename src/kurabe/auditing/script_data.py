@@ -15,7 +15,7 @@ from kurabe.auditing.script_tree import Script
 from kurabe.auditing.script_values import UNKNOWN
 from kurabe.errors import UserError
 
-_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _MOST_LISTS = 20
 
 
@@ -49,7 +49,7 @@ def _place(folder: Path, name: Any) -> Path | None:
         return None
     place = folder / name
     try:
-        return place if place.suffix.lower() in _SUFFIXES and place.is_file() else None
+        return place if place.suffix.lower() in SUFFIXES and place.is_file() else None
     except OSError:  # a name that no file can have
         return None
 

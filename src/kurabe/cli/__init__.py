@@ -22,8 +22,8 @@ from kurabe import __version__
 from kurabe.texts import Texts, pick_language
 
 COMMANDS = (
-    "demo", "run", "curve", "check", "audit", "reword", "resume", "report", "ask", "ship", "chat", "workshop", "doctor",
-    "clean",
+    "demo", "run", "curve", "check", "audit", "reword", "resume", "report", "ask", "ship", "chat", "workshop", "models",
+    "tune-recipe", "doctor", "clean",
 )  # fmt: skip
 HELP = {"help_option_names": ["-h", "--help"]}
 # The options that every command has. Help texts are keys of the catalogue, here and in the commands' files.
@@ -69,6 +69,11 @@ def application(t: Texts) -> typer.Typer:
         def list_commands(self, ctx: Any) -> list[str]:
             return list(COMMANDS)
 
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            # By their names: a mistyped one is told the nearest of these.
+            self.commands: dict[str, Any] = dict.fromkeys(COMMANDS)
+            return super().resolve_command(ctx, args)
+
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             return load(cmd_name, t) if cmd_name in COMMANDS else None
 
@@ -95,7 +100,7 @@ def application(t: Texts) -> typer.Typer:
 def load(name: str, t: Texts) -> Any:
     """The command of that name, from the file of that name, with its help texts looked up in the catalogue."""
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    function = import_module(f"kurabe.cli.{name}").command
+    function = import_module(f"kurabe.cli.{name.replace('-', '_')}").command
     single.command(name, help=t(f"cli.{name}.help"), context_settings=HELP)(on_screen(function, t))
     command = typer.main.get_command(single)
     for parameter in command.params:

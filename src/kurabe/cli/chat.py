@@ -32,7 +32,7 @@ def command(
     if setup.ignored:
         screen.say(screen.t("cli.chat.ignored", names=", ".join(setup.ignored)), style="yellow")
     answers = []
-    with GGUFBackend(setup.file, stop=setup.stop, options=setup.options) as backend:
+    with GGUFBackend(setup.file, stop=setup.stop, options=setup.options, lora=setup.adapter) as backend:
         dialogue = Dialogue(backend, setup)
         for line in [asked] if asked is not None else _lines(screen, dialogue):
             answers.append((line, dialogue.ask(line)))

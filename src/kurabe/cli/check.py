@@ -3,7 +3,6 @@
 Knows no rule about data. Nothing is trained; the model's tokenizer only counts.
 """
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,11 +43,10 @@ def command(
 
 def counter(model: str) -> Any:
     """Counts tokens as the model's own chat rendering does; only its tokenizer is read."""
-    from importlib.resources import files
+    from kurabe import chat, snapshots
+    from kurabe.backends import TINY, embedded
 
-    from kurabe import chat
-
-    return chat.load(Path(str(files("kurabe"))) / "tiny" if model == "tiny" else Path(os.path.expanduser(model))).count
+    return chat.load(embedded() if model == TINY else snapshots.locate(model)).count
 
 
 def show(screen: "Screen", report: "CheckReport", command: str) -> None:
@@ -83,6 +81,9 @@ def show(screen: "Screen", report: "CheckReport", command: str) -> None:
         screen.show(Text(f"✓ {t('cli.check.ok', command=plain(command))}", style="green"))
     else:
         screen.show(Text(f"✗ {t('cli.check.not_ok', why=plain(report.refusal))}", style="bold red"))
+        if report.examples and not report.leaks and "--skip-bad" not in command:  # what is left would run
+            screen.show(t("cli.check.skip"))
+            screen.show_to_copy("", plain(f"{command} --skip-bad"))
 
 
 def found(report: "CheckReport", t: "Texts") -> list[tuple[str, str]]:

@@ -189,7 +189,7 @@ def check_model() -> Check:
 
 
 def check_cache() -> Check:
-    """Where the Hugging Face libraries keep models; kurabe reads it only when told a folder of it by --model."""
+    """Where the Hugging Face libraries keep models; kurabe reads it when `--model` or `kurabe models` names one."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     count = len(list(folder.glob("models--*"))) if folder.is_dir() else 0

@@ -69,7 +69,7 @@ class Follower:
     def _stage(self, event: Event) -> None:
         name, values = event.values["name"], event.values
         number = f"{STAGES.index(name) + 1}/{len(STAGES)}" if name in STAGES else ""
-        words = f"{number} {self._t(f'stage.{name}')}"
+        words = f"{number} {self._t(f'stage.{name}')}".strip()  # only some runs have the stages without a number
         if values["state"] == "start":
             self._pace = Pace(event.elapsed)
             self._spoke = event.elapsed

@@ -13,11 +13,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
-# Between two wide characters a line may end; closing marks and small kana begin no line, opening marks end none.
+# Between two wide characters a line may end; closing marks and small kana begin no line, opening marks end none. A
+# number and its per cent sign stay together.
 _WIDE = "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff10-\uff19\uff21-\uff5a"
 _CLOSE = "、。，．・：；？！）」』】〕〉》ー〜％％ぁぃぅぇぉっゃゅょァィゥェォッャュョ"
 _OPEN = "（「『【〔〈《"
-_UNIT = re.compile(rf"\n|[^\S\n]+|[{_OPEN}]*(?:(?![{_CLOSE}])[{_WIDE}]|[^\s{_WIDE}{_OPEN}{_CLOSE}]+)?[{_CLOSE}]*")
+_WORD = rf"[^\s{_WIDE}{_OPEN}{_CLOSE}]"
+_UNIT = re.compile(rf"\n|[^\S\n]+|[{_OPEN}]*(?:(?![{_CLOSE}])[{_WIDE}]|{_WORD}+(?: %{_WORD}*)?)?[{_CLOSE}]*")
 
 
 class Words:

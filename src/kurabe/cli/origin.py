@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kurabe.cli.find import find_run
 from kurabe.errors import SettingsError
+from kurabe.export.searcher import searches
 from kurabe.export.winner import Winner, winner
 
 # What an option is when nobody gave it, and how it is called, where that is not None and its own name.
@@ -46,11 +47,12 @@ def default_name(folder: Path | None, shipped: Winner) -> str:
     return re.sub(r"(-(F32|F16|BF16))?\.gguf$", "", shipped.base.resolve().name)
 
 
-def check_pairs(*, to: str | None, safetensors: bool, verify: Path | None, replace: bool, plan_only: bool) -> None:
+def check_pairs(*, to: str | None, form: str, verify: Path | None, replace: bool, plan_only: bool) -> None:
     """Options that exclude each other: none is left out in silence."""
+    safetensors = form == "safetensors"
     pairs = {
         ("--verify", "--to"): verify is not None and to is not None,
-        ("--verify", "--as safetensors"): verify is not None and safetensors,
+        ("--verify", f"--as {form}"): verify is not None and form != "gguf",
         ("--verify", "--plan"): verify is not None and plan_only,
         ("--as safetensors", "--to"): safetensors and to is not None,
         ("--as safetensors", "--plan"): safetensors and plan_only,
@@ -62,17 +64,28 @@ def check_pairs(*, to: str | None, safetensors: bool, verify: Path | None, repla
         raise SettingsError("--replace is for a model in Ollama.", fix="Give --to ollama, or leave out --replace.")
 
 
-def check_out(out: Path | None, *, run: str | None, to: str | None, safetensors: bool, verify: Path | None) -> None:
+def check_out(out: Path | None, *, run: str | None, to: str | None, form: str, verify: Path | None) -> None:
     """`--out FILE.gguf` is one file and nothing beside it, so nothing that needs the file's record goes with it."""
     if out is None or out.suffix != ".gguf":
         return
-    others = {"a run": run, "--to": to, "--as safetensors": safetensors, "--verify": verify}
+    others = {"a run": run, "--to": to, f"--as {form}": form != "gguf", "--verify": verify}
     given = [name for name, value in others.items() if value]
     if given:
         raise SettingsError(
             f"--out {out.name} and {given[0]} exclude each other.", why="One file alone has no record beside it.",
             fix="Give a folder with --out.",
         )  # fmt: skip
+
+
+def check_search(arm: str, *, to: str | None, form: str) -> None:
+    """An arm that searches needs the program beside its file, which neither Ollama nor a merged folder runs."""
+    given = "--to" if to else f"--as {form}" if form != "gguf" else ""
+    if searches(arm) and given:
+        raise SettingsError(
+            f"The arm {arm} and {given} exclude each other.",
+            why="It searches before it answers, and what it finds cannot stand in a Modelfile.",
+            fix=f"Leave out {given}: the files come with the program that searches, ask.py.",
+        )
 
 
 def check_gguf(**given: object) -> None:

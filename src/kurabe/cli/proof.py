@@ -5,6 +5,7 @@ Knows no model: `kurabe.export.parity` asks and judges.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,22 +15,36 @@ from rich.table import Table
 
 from kurabe.cli.screen import Screen
 from kurabe.errors import EXIT_GATE, MissingError, SettingsError
-from kurabe.export import parity
+from kurabe.export import parity, proof
+from kurabe.export.plan import Plan
 from kurabe.export.winner import Winner
 from kurabe.report import sentences, tables
 from kurabe.schema import Parity, Shipped
 from kurabe.storage import sha256
 
 
-def prove_all(screen: Screen, run: Path, shipped: Winner, records: list[Shipped], out: Path) -> Parity | None:
+def prove_all(
+    screen: Screen, run: Path, shipped: Winner, plan: Plan, files: list[proof.Exported], out: Path
+) -> proof.Proof | None:
     """The proof of freshly exported files, stored beside them; None, and a line, where llama.cpp is not installed."""
     if find_spec("xllamacpp") is None:
         screen.say(screen.t("cli.proof.missing"), style="yellow")
         return None
-    files = [(out / record.file, record) for record in records]
-    found = parity.prove(run, shipped, files, lambda file: screen.say(screen.t("cli.proof.asks", file=file)))
-    parity.store(found, out)
+    found = proof.prove_export(run, shipped, plan, files, out, asking(screen))
+    parity.store(found.parity, found.answers, out)
     return found
+
+
+def prove_merged(screen: Screen, run: Path, shipped: Winner, weights: Path) -> proof.Proof:
+    """The proof of a merged folder, stored in it."""
+    found = proof.prove_folder(run, shipped, weights, asking(screen))
+    parity.store(found.parity, found.answers, weights.parent)
+    return found
+
+
+def asking(screen: Screen) -> Callable[[str], None]:
+    """A line for each form of the model that is asked."""
+    return lambda file: screen.say(screen.t("cli.proof.asks", file=file))
 
 
 def check_file(screen: Screen, run: Path | None, shipped: Winner, file: Path) -> Parity:
@@ -42,25 +57,26 @@ def check_file(screen: Screen, run: Path | None, shipped: Winner, file: Path) ->
         file=file.name, format=parity.format_of(file), match="exact", base_sha256="", adapter_sha256="",
         sha256=sha256(file), size=file.stat().st_size, weights=0, kurabe="",
     )  # fmt: skip
-    return parity.prove(run, shipped, [(file, record)])
+    return proof.prove_files(run, shipped, [proof.Exported(file, record)]).parity
 
 
 def show_proof(screen: Screen, found: Parity, *, alone: bool = False) -> None:
     """The table of the hops; with --json the data, where the proof `alone` is the answer.
 
-    Exits with the code of a missed gate where one of them failed.
+    Exits with the code of a missed gate where one of the files failed.
     """
     t = screen.t
-    failed = [hop for hop in found.hops if not hop.held]
+    failed = [hop for hop in found.hops if hop.file and not hop.held]
     if screen.json and alone:
         screen.data(found)
     if not screen.json:
         cells = tables.parity(found, t)
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for column in cells.head:
+        # The speed stands in the report and in the card: with it the table is wider than a terminal.
+        for column in (*cells.head[:-2], cells.head[-1]):
             table.add_column(column, justify="left" if column in (cells.head[0], cells.head[-1]) else "right")
         for row in cells.rows:
-            table.add_row(*row)
+            table.add_row(*row[:-2], row[-1])
         screen.show(table)
         for said in sentences.parity(found, t):
             screen.show(said, style="bold red" if failed else "green")

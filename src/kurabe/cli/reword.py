@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from kurabe.cli.screen import Screen
-    from kurabe.model import Backend
+    from kurabe.model import Answering
     from kurabe.schema import Answer, Example
     from kurabe.suggestions import Asked, Unused
 
@@ -172,7 +172,7 @@ def _suggested(screen: "Screen", examples: "Sequence[Example]", model: str, coun
     return made
 
 
-def _answers(screen: "Screen", backend: "Backend", asked: "Sequence[Asked]") -> "tuple[list[Answer], bool]":
+def _answers(screen: "Screen", backend: "Answering", asked: "Sequence[Asked]") -> "tuple[list[Answer], bool]":
     """The answers, and whether Ctrl-C ended the asking. What came is paid for, and is kept."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 

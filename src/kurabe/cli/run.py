@@ -23,13 +23,18 @@ def command(
     prompt_file: Annotated[str | None, typer.Option(help="settings.prompt_file")] = None,
     documents: Annotated[str | None, typer.Option(help="settings.documents")] = None,
     runs: Annotated[str | None, typer.Option(help="settings.runs")] = None,
-    name: Annotated[str | None, typer.Option(help="settings.name")] = None,
+    beside: Annotated[str | None, typer.Option(help="settings.beside")] = None,
     minutes: Annotated[int | None, typer.Option(help="settings.minutes")] = None,
     settings: Annotated[Path | None, typer.Option(help="cli.run.settings")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="cli.run.dry_run")] = False,
     gate: Annotated[bool, typer.Option("--gate", help="cli.run.gate")] = False,
     fail_under: Annotated[float | None, typer.Option(help="cli.run.fail_under", min=0, max=100)] = None,
     # Flags for the rare case: they work, and `--settings` is where they are better kept.
+    name: Annotated[str | None, typer.Option(hidden=True, help="settings.name")] = None,
+    key_env: Annotated[str | None, typer.Option(hidden=True, help="settings.key_env")] = None,
+    at_once: Annotated[int | None, typer.Option(hidden=True, help="settings.at_once")] = None,
+    answers_from: Annotated[str | None, typer.Option(hidden=True, help="settings.answers_from")] = None,
+    prices: Annotated[str | None, typer.Option(hidden=True, help="settings.prices")] = None,
     skip_bad: Annotated[bool | None, typer.Option("--skip-bad", hidden=True, help="settings.skip_bad")] = None,
     nearest: Annotated[int | None, typer.Option(hidden=True, help="settings.nearest")] = None,
     encoding: Annotated[str | None, typer.Option(hidden=True, help="settings.encoding")] = None,
@@ -37,6 +42,7 @@ def command(
     max_new_tokens: Annotated[int | None, typer.Option(hidden=True, help="settings.max_new_tokens")] = None,
     exposures: Annotated[int | None, typer.Option(hidden=True, help="settings.exposures")] = None,
     wordings: Annotated[int | None, typer.Option(hidden=True, help="settings.wordings")] = None,
+    rate: Annotated[float | None, typer.Option(hidden=True, help="settings.rate")] = None,
     retention: Annotated[int | None, typer.Option(hidden=True, help="settings.retention")] = None,
     samples: Annotated[int | None, typer.Option(hidden=True, help="settings.samples")] = None,
     alternatives: Annotated[int | None, typer.Option(hidden=True, help="settings.alternatives")] = None,
@@ -51,10 +57,11 @@ def command(
 
     flags = {
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
-        "documents": documents, "nearest": nearest,
+        "documents": documents, "nearest": nearest, "rate": rate,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
         "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
         "samples": samples, "alternatives": alternatives, "stop": stop, "ray": ray,
+        "beside": beside, "key_env": key_env, "at_once": at_once, "answers_from": answers_from, "prices": prices,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     done = carry_out(screen, file, load_settings(settings, flags=flags), dry_run)

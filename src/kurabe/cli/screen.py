@@ -30,7 +30,7 @@ _PLAIN = {
     "▁": "_", "▂": ".", "▃": "-", "▄": "=", "▅": "+", "▆": "*", "▇": "%", "█": "#",
 }  # fmt: skip
 PROBLEMS_SHOWN = 20
-LABEL = 12  # width of the labels before a line of talk
+LABEL = 14  # width of the labels before a line of talk
 NARROWEST = 20  # characters; some terminals without a size say 0 or 1
 
 

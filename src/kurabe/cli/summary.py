@@ -29,7 +29,8 @@ from kurabe.texts import Texts
 LEFT_OUT = ("audit.note.trial-broken", "audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only",
             "audit.note.nothing-to-shuffle", "audit.note.retention-left-out", "audit.note.documents-hold-held-out",
             "audit.note.minutes-exceeded", "audit.note.cut-seeds",
-            "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings")  # fmt: skip
+            "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings",
+            "analysis.checks_passed", "data.note.documents-language")  # fmt: skip
 
 
 CURVE_SHOWN = ("recall", "interval", "prompt", "trained", "general", "seeds")
@@ -47,6 +48,10 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
         screen.show(drawn(results, t))
         screen.show(Text(t(note), style="dim"))
         screen.show()
+    if results.beside:
+        screen.show(beside_table(results, t))
+        screen.show(Text(t("cli.beside.note"), style="dim"))
+        screen.show()
     if any(arm.style for arm in results.arms):
         screen.show(style_table(results, t))
         screen.show(Text(t("cli.style.note"), style="dim"))
@@ -63,7 +68,9 @@ def show_results(screen: Screen, results: Results, folder: Path, report: Path) -
     left_out = [plain(sentences.sentence(note, t)) for note in results.notes if note.key in LEFT_OUT]
     listed = {"cli.left_out": left_out,
               "cli.teacher": [plain(sentence) for sentence in sentences.teachers(results, t)],
-              "cli.verdict.more": sentences.reasons(results.verdict, t)[1:],  # the first one stands with the verdict
+              # The first reason stands with the verdict.
+              "cli.verdict.more": [*sentences.reasons(results.verdict, t)[1:],
+                                   *filter(None, [sentences.unknown_risk(results, t)])],
               "cli.verdict.change": sentences.changes(results.verdict, t)}  # fmt: skip
     for title, lines in listed.items():
         if lines:
@@ -88,9 +95,9 @@ def verdict_panel(results: Results, t: Texts) -> RenderableType:
     risk = sentences.stale_risk(results, t)
     if risk:
         lines.append(Words(risk))
-    for caveat in (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t)):
-        if caveat:
-            lines.append(Words(caveat, "yellow"))
+    lines.extend(Words(plain(sentence)) for sentence in sentences.beside(results, t))
+    beside = (sentences.reservation(results.verdict, t), sentences.poor_reading(results, t))
+    lines += [Words(caveat, "yellow") for caveat in (*beside, sentences.missing_arms(results, t)) if caveat]
     return Panel(Group(*lines), title=t("cli.verdict.title"), title_align="left", border_style="bold", expand=True)
 
 
@@ -117,6 +124,16 @@ def costs_table(results: Results, t: Texts) -> Table:
     table = _table(t("cli.table.arm"), [t(f"cli.costs.{name}") for name in names])
     for cost in results.costs:
         _add_row(table, cost.label, t, [*_cost_cells(cost), *([plain(tables.money(cost, results))] if priced else [])])
+    return table
+
+
+def beside_table(results: Results, t: Texts) -> Table:
+    """One row per arm of each other model; the report has more columns."""
+    whole = tables.beside(results, t)
+    shown = (1, 2, 3, 6, 7, *((9,) if any(row[9] != "–" for row in whole.rows) else ()))
+    table = _table(whole.head[0], [t(f"cli.beside.{column}") for column in shown])
+    for row in whole.rows:
+        table.add_row(plain(row[0]), *(plain(row[column]) for column in shown))
     return table
 
 

@@ -1,6 +1,6 @@
 """A PEFT adapter as what it adds to each weight: (B A) * scale, by rows, in float32.
 
-Knows no base. What cannot be merged exactly is refused by name: DoRA, biases, trained tokens, unknown forms of LoRA.
+Knows no base. What cannot be merged exactly is refused by name: DoRA, trained tokens, unknown forms of LoRA.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from kurabe.errors import MissingError
 from kurabe.export.weights import Rows, Tensor, tensors
 
 _PREFIX = "base_model.model."
-_PART = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])\.weight")
+_PART = re.compile(r"(?P<layer>.+)\.lora_(?P<side>A\.weight|B\.weight|B\.bias)")
 # Settings of PEFT that change the sum W + BA. Each is off when it is missing, None, False or empty.
 _UNKNOWN = (
-    "use_dora", "lora_bias", "use_qalora", "use_bdlora", "layer_replication", "trainable_token_indices",
+    "use_dora", "use_qalora", "use_bdlora", "layer_replication", "trainable_token_indices",
     "alora_invocation_tokens", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
 )  # fmt: skip
 
@@ -40,11 +40,33 @@ class Delta(NamedTuple):
         added: Rows = (self.b.read(start, stop) @ self.a.read()) * np.float32(self.scale)
         return added
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight that it changes."""
+        return (self.b.shape[0], self.a.shape[1])
+
+
+class Shift(NamedTuple):
+    """The bias of one layer's B (`lora_bias`), which is added to the layer's own bias."""
+
+    bias: Tensor
+    scale: float
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """What is added to the bias, [1, out]: a vector is one row."""
+        added: Rows = self.bias.read(start, stop) * np.float32(self.scale)
+        return added
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.bias.shape
+
 
 class Adapter(NamedTuple):
-    """Deltas by the base's tensor names, and whole tensors that replace the base's (`modules_to_save`)."""
+    """Deltas by the base's tensor names, and whole tensors that replace the base's: those of `modules_to_save` and
+    trained biases."""
 
-    deltas: dict[str, Delta]
+    deltas: dict[str, Delta | Shift]
     replaced: dict[str, Tensor]
 
 
@@ -73,15 +95,19 @@ def read_adapter(folder: Path) -> Adapter:
         part = _PART.fullmatch(own)
         if part:
             sides.setdefault(part["layer"], {})[part["side"]] = tensor
-        elif own.endswith(".weight") and _saved(own, config):
-            replaced[own.replace(".modules_to_save", "").replace(".original_module", "")] = tensor
+        elif _saved(own, config):
+            replaced[re.sub(r"\.(modules_to_save|original_module|base_layer)(?=\.)", "", own)] = tensor
         else:
             _refuse(folder, f"it holds {name}, which no plain LoRA has")
-    deltas = {}
-    for layer, pair in sides.items():
-        if set(pair) != {"A", "B"} or not _fits(pair["A"].shape, pair["B"].shape):
+    deltas: dict[str, Delta | Shift] = {}
+    for layer, parts in sides.items():
+        a, b, bias = (parts.get(side) for side in ("A.weight", "B.weight", "B.bias"))
+        if a is None or b is None or not _fits(a.shape, b.shape) or (bias and bias.shape != b.shape[:1]):
             _refuse(folder, f"A and B of {layer} do not fit each other")
-        deltas[f"{layer}.weight"] = Delta(pair["A"], pair["B"], _scale(layer, pair["A"].rows, config))
+        scale = _scale(layer, a.rows, config)
+        deltas[f"{layer}.weight"] = Delta(a, b, scale)
+        if bias:
+            deltas[f"{layer}.bias"] = Shift(bias, scale)
     return Adapter(deltas, replaced)
 
 
@@ -108,8 +134,6 @@ def _config(folder: Path) -> dict[str, Any]:
     unknown = [key for key in _UNKNOWN if config.get(key)]
     if unknown:
         _refuse(folder, f"it uses {', '.join(unknown)}")
-    if config.get("bias", "none") != "none":
-        _refuse(folder, "it trains biases")
     if config.get("fan_in_fan_out"):
         _refuse(folder, "its weights are transposed (fan_in_fan_out)")
     return config
@@ -143,7 +167,12 @@ def _fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _saved(name: str, config: dict[str, Any]) -> bool:
-    return any(part in (config.get("modules_to_save") or []) for part in name.split("."))
+    """Whether a tensor was trained as a whole: a bias, or in a module whose path ends as one of `modules_to_save`."""
+    if name.endswith(".bias") and config.get("bias", "none") != "none":
+        return True
+    parts = name.split(".")
+    paths = [".".join(parts[:count]) for count in range(1, len(parts))]
+    return any(path.endswith(saved) for path in paths for saved in config.get("modules_to_save") or [])
 
 
 def _scale(layer: str, rank: int, config: dict[str, Any]) -> float:

@@ -9,10 +9,13 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from kurabe.errors import MissingError, SettingsError
+from kurabe.export import deliveries
 from kurabe.export.ollama import EMBEDDED_TEMPLATE, Model, Ollama, full_name
-from kurabe.schema import Message
+from kurabe.schema import Delivered, Message
+from kurabe.storage import sha256
 
 
 def target(text: str, default: str) -> str:
@@ -41,14 +44,26 @@ def open_server(host: str | None = None) -> Ollama:
     return server
 
 
+class Parcel(NamedTuple):
+    """What is delivered: a file, the adapter that lies over it where there is one, and the message before each
+    question."""
+
+    file: Path
+    lora: Path | None = None
+    system: str = ""
+
+
 def deliver(
-    server: Ollama, name: str, file: Path, system: str, *, replace: bool, tell: Callable[[str], None] | None = None
+    server: Ollama, name: str, parcel: Parcel, *, replace: bool, tell: Callable[[str], None] | None = None
 ) -> bool:
     """Create the model; False where the server has exactly this one already. Another one of that name is not
-    overwritten without `replace`."""
-    words = (Message(role="system", content=system),) if system else ()
-    model = Model(file=file, conversation=words, parameters={"temperature": 0})
-    return server.create(name, model, replace=replace, progress=tell)
+    overwritten without `replace`. What was created is noted, so that `kurabe clean` can find it."""
+    words = (Message(role="system", content=parcel.system),) if parcel.system else ()
+    model = Model(file=parcel.file, adapter=parcel.lora, conversation=words, parameters={"temperature": 0})
+    fresh = server.create(name, model, replace=replace, progress=tell)
+    if fresh:
+        deliveries.note(parcel.file.parent, Delivered(url=server.url, model=name, sha256=sha256(parcel.file)))
+    return fresh
 
 
 def start_command(name: str) -> str:

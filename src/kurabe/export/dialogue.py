@@ -34,17 +34,15 @@ class Setup(NamedTuple):
     seed: int = 0
     longest: int = LONGEST  # tokens
     ignored: tuple[str, ...] = ()
+    adapter: Path | None = None  # a LoRA that lies over the file
 
 
 def from_modelfile(path: Path) -> Setup:
-    """What a Modelfile says. Its FROM must be one local file: nothing is fetched. Raises DataError, MissingError."""
+    """What a Modelfile says. Its FROM must be one local file, and so its ADAPTER where there is one: nothing is
+    fetched. Raises DataError, MissingError."""
     read = read_file(path)
-    file = _file(read, path)
-    if read.last("ADAPTER") is not None:
-        raise DataError(
-            "The Modelfile has an ADAPTER.", where=str(path), why="A GGUF file is spoken to as it is here.",
-            fix="Merge the adapter into the file, or run the Modelfile in Ollama.",
-        )  # fmt: skip
+    file = _file(read, path, "FROM")
+    adapter = _file(read, path, "ADAPTER") if read.last("ADAPTER") is not None else None
     numbers: dict[str, Any] = {}
     known = _OPTIONS | _OWN
     for name, values in read.parameters.items():
@@ -62,17 +60,18 @@ def from_modelfile(path: Path) -> Setup:
         file, read.messages, tuple(read.parameters.get("stop", ())),
         {name: value for name, value in numbers.items() if name in _OPTIONS},
         numbers.get("temperature", 0.0), numbers.get("seed", 0), predict if predict > 0 else LONGEST, tuple(ignored),
+        adapter,
     )  # fmt: skip
 
 
-def _file(read: Modelfile, path: Path) -> Path:
-    """The file that FROM names, seen from the Modelfile's folder."""
-    names = [command.value for command in read.commands if command.name == "FROM"]
+def _file(read: Modelfile, path: Path, command_name: str) -> Path:
+    """The file that FROM or ADAPTER names, seen from the Modelfile's folder."""
+    names = [command.value for command in read.commands if command.name == command_name]
     file = path.parent / Path(names[0]).expanduser()
     if len(names) > 1 or not names[0] or not file.is_file():
         raise MissingError(
-            "FROM does not name one GGUF file here.", where=str(path), why=f"It says: {', '.join(names)}",
-            fix="Write the path of a GGUF file after FROM; models of a registry are not fetched.",
+            f"{command_name} does not name one GGUF file here.", where=str(path), why=f"It says: {', '.join(names)}",
+            fix=f"Write the path of a GGUF file after {command_name}; models of a registry are not fetched.",
         )  # fmt: skip
     return file
 

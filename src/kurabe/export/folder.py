@@ -37,6 +37,10 @@ def write_folder(plan: Plan, stage: Path, tell: Tell | None = None) -> None:
     for name in COPIED:
         if (plan.base.path / name).is_file():
             shutil.copyfile(plan.base.path / name, stage / name)
+    config = json.loads((stage / "config.json").read_bytes())
+    if config.get("tie_word_embeddings") and not plan.base.config.get("tie_word_embeddings"):
+        config["tie_word_embeddings"] = False  # the adapter changed one of the two
+        (stage / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     done = 0
     with (stage / WEIGHTS).open("wb") as stream:
         stream.write(_head(sources))

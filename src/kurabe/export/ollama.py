@@ -44,6 +44,7 @@ class Model(NamedTuple):
     """What is to be created: from a file or from a model that the server has, and what is said before each question."""
 
     file: Path | None = None
+    adapter: Path | None = None  # a LoRA that lies over the file
     base: str | None = None
     conversation: tuple[Message, ...] = ()  # a system message may come first
     parameters: Mapping[str, Any] = {}
@@ -139,22 +140,23 @@ class Ollama:
         name = full_name(name)
         if (model.file is None) == (model.base is None):
             raise ValueError("a model is made of a file or of a base")
-        digest = None if model.file is None else sha256(model.file)
+        files, adapters = _digests(model.file), _digests(model.adapter)
         there = self._same_name(name)
         if there is not None:
-            if self._identical(there, model, digest):
+            if self._identical(there, model, files, adapters):
                 return False
             if not replace:
                 raise SettingsError(
                     f"Ollama has a model {there} already, and it is another one.", where=self.url,
                     fix="Give --replace, or another name.",
                 )  # fmt: skip
-        if digest is not None and model.file is not None:
-            self._send(model.file, digest, progress)
+        for path, digests in ((model.file, files), (model.adapter, adapters)):
+            if path is not None:
+                self._send(path, digests[path.name], progress)
         last = ""
         with self._talk("creates the model") as alive:
             for part in self._client.create(
-                name, from_=model.base, files=None if digest is None else {_safe(model.file): f"sha256:{digest}"},
+                name, from_=model.base, files=files or None, adapters=adapters or None,
                 template=self._template(model), system=model.system, parameters=self._parameters(model) or None,
                 messages=[m.model_dump() for m in model.messages] or None, stream=True,
             ):  # fmt: skip
@@ -179,6 +181,11 @@ class Ollama:
                     raise
                 return False
         return True
+
+    def holds(self, name: str, digest: str) -> bool:
+        """Whether the server's model of that name is made of the file with this SHA-256."""
+        shown = self._shown(full_name(name))
+        return shown is not None and (shown.last("FROM") or "").endswith(f"sha256-{digest}")
 
     def names(self) -> list[str]:
         """Every model's name with its tag."""
@@ -206,7 +213,7 @@ class Ollama:
 
     def _send(self, file: Path, digest: str, progress: Callable[[str], None] | None) -> None:
         """The file under its digest, unless the server has it."""
-        path = f"/api/blobs/sha256:{digest}"
+        path = f"/api/blobs/{digest}"
         with self._talk("takes the file") as alive:
             present = self._http.head(path)
             if present.status_code == 200:
@@ -228,13 +235,17 @@ class Ollama:
         stop = self.version < EMBEDDED_TEMPLATE and model.stop
         return {**model.parameters, **({"stop": list(model.stop)} if stop else {})}
 
-    def _identical(self, name: str, model: Model, digest: str | None) -> bool:
+    def _identical(self, name: str, model: Model, files: Mapping[str, str], adapters: Mapping[str, str]) -> bool:
         """Whether the server's model is what would be created: same weights, words and parameters. Stop words that the
         server added by itself are no difference."""
         theirs = self._shown(name)
         base = None if model.base is None else self._shown(model.base)
-        weights = base.last("FROM") if base else f"sha256-{digest}"
-        if theirs is None or weights is None or not (theirs.last("FROM") or "").endswith(weights):
+        weights = base.last("FROM") if base else _blob(files)
+        if theirs is None or not weights or not (theirs.last("FROM") or "").endswith(weights):
+            return False
+        if bool(theirs.last("ADAPTER")) != bool(adapters) or not (theirs.last("ADAPTER") or "").endswith(
+            _blob(adapters)
+        ):
             return False
         known = dict(base.parameters) if base else {}
         wanted = known | {key: _listed(value) for key, value in self._parameters(model).items()}
@@ -305,9 +316,14 @@ def _pieces(file: Path, alive: Callable[[], None]) -> Iterator[bytes]:
             yield piece
 
 
-def _safe(file: Path | None) -> str:
-    """A file's name as the server takes it: without folders."""
-    return "model.gguf" if file is None else file.name
+def _digests(file: Path | None) -> dict[str, str]:
+    """A file's digest under its name as the server takes it: without folders. Empty for none."""
+    return {} if file is None else {file.name: f"sha256:{sha256(file)}"}
+
+
+def _blob(digests: Mapping[str, str]) -> str:
+    """What the server calls the file on its disk; "" for none."""
+    return next(iter(digests.values()), "").replace(":", "-")
 
 
 def _listed(value: Any) -> list[str]:

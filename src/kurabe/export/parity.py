@@ -7,44 +7,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kurabe import chat, hops, planning, scoring, stats
-from kurabe.arms import Material
+from kurabe import backends, hops, intake, planning, scoring, stats
 from kurabe.errors import MissingError
 from kurabe.export.header import read_header
-from kurabe.export.winner import Winner
-from kurabe.llamacpp import FILE_TYPES, GGUFBackend
-from kurabe.model import Backend
+from kurabe.llamacpp import FILE_TYPES
+from kurabe.model import Answering
 from kurabe.runs import RunFolder
 from kurabe.schema import Answer, Hop, Parity, Question, Request, Shipped
 from kurabe.settings import RunSettings
 
 
-def prove(
-    run: Path, shipped: Winner, files: Sequence[tuple[Path, Shipped]], tell: Callable[[str], None] | None = None
-) -> Parity:
-    """Ask every file the run's held-out questions. Raises MissingError where llama.cpp is missing or refuses a file."""
-    folder = RunFolder.open(run)
-    replay = Replay(folder, shipped.arm, shipped.trial)
-    own = chat.load(shipped.base)
-    asked = [replay.first()]
-    for path, record in files:
-        if tell:
-            tell(record.file)
-        with GGUFBackend(path, chat=own, sha256=record.sha256) as backend:
-            asked.append(replay.ask(record, backend))
-    return Parity(run=folder.info().name, arm=shipped.arm, margin=hops.MARGIN, hops=tuple(asked))
+def store(parity: Parity, answers: Iterable[Answer], out: Path) -> Path:
+    """`parity.json` and the answers that it judges, `answers.jsonl`, each replaced as a whole: they can be made again
+    from the run and the files."""
+    rows = "".join(answer.model_dump_json() + "\n" for answer in answers)
+    for name, text in (("answers.jsonl", rows), ("parity.json", parity.model_dump_json(indent=1) + "\n")):
+        whole = out / f".{name}.{os.getpid()}"
+        whole.write_text(text, encoding="utf-8")
+        os.replace(whole, out / name)
+    return out / "parity.json"
 
 
-def store(parity: Parity, out: Path) -> Path:
-    """`parity.json`, replaced as a whole: it can be made again from the run and the files."""
-    path = out / "parity.json"
-    whole = path.with_name(f".{path.name}.{os.getpid()}")
-    whole.write_text(parity.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    os.replace(whole, path)
-    return path
+ADAPTER = "adapter"  # the first hop: the run's own answers
 
 
 class Replay:
@@ -63,9 +50,11 @@ class Replay:
                 where=str(folder.path),
                 fix="Choose an arm that the run measured: --arm lora",
             )
-        info, request = folder.info(), folder.request()
+        info = folder.info()
+        self.run = info.name
+        self.answers: list[Answer] = []  # of all hops that were asked, under their names
         self._seed = RunSettings.model_validate(info.settings).seed
-        material = Material(folder.examples(), request.prompt, request.language)
+        material = intake.material(folder.request(), folder.examples())
         self._make = planning.request_maker(material, tuple(self._asked.values()), info.max_new_tokens)
 
     def requests(self, hop: str) -> list[Request]:
@@ -75,25 +64,41 @@ class Replay:
     def first(self) -> Hop:
         """The adapter itself, as the run measured it."""
         seconds = sum(answer.seconds for answer in self.own)
-        return self._hop("adapter", "", 0, self.own, seconds)
+        return self._hop(ADAPTER, "", 0, self.own, seconds)
 
-    def ask(self, shipped: Shipped, backend: Backend) -> Hop:
-        """One exported file, answered by `backend`."""
+    def ask(self, shipped: Shipped, backend: Answering, prompts: int | None = None) -> Hop:
+        """One exported file, answered by `backend`; `prompts`: of how many questions the file alone makes the run's
+        token ids, where that was compared."""
+        answers, seconds = self._answers(shipped.format, backend)
+        return self._hop(shipped.format, shipped.file, shipped.size, answers, seconds, prompts)
+
+    def ask_folder(self, folder: Path, file: str = "") -> Hop:
+        """The merged model in a folder, answered by transformers; `file` is empty where it was only written aside."""
+        backend = backends.load(RunSettings(model=str(folder)))
+        answers, seconds = self._answers(hops.MERGED, backend)
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        return self._hop(hops.MERGED, file, size if file else 0, answers, seconds)
+
+    def _answers(self, hop: str, backend: Answering) -> tuple[list[Answer], float]:
         began = time.monotonic()
-        answers = list(backend.answer(self.requests(shipped.format)))
-        return self._hop(shipped.format, shipped.file, shipped.size, answers, time.monotonic() - began)
+        answers = list(backend.answer(self.requests(hop)))
+        self.answers += answers
+        return answers, time.monotonic() - began
 
-    def _hop(self, hop: str, file: str, size: int, answers: Sequence[Answer], seconds: float) -> Hop:
+    def _hop(
+        self, hop: str, file: str, size: int, answers: Sequence[Answer], seconds: float, prompts: int | None = None
+    ) -> Hop:
         scored = [answer for answer in answers if answer.finish != "error"]
         same = sum(_same(answer, own) for answer, own in zip(answers, self.own, strict=True))
         lost = None
-        if file:
+        if hop != ADAPTER:
             lost = stats.difference(self._counts(answers, "right"), self._counts(self.own, "right"), self._seed)
         return Hop(
             hop=hop, file=file, size=size, answers=len(answers), unscored=len(answers) - len(scored), same=same,
             recall=stats.share(self._counts(answers, "right"), self._seed),
             wrong=stats.share(self._counts(answers, "wrong"), self._seed), lost=lost, seconds=round(seconds, 3),
-            held=hops.held(hop, same, len(answers), len(scored), lost.value if lost else 0.0),
+            held=hops.held(hop, same, len(answers), len(scored), lost.value if lost else 0.0, prompts),
+            prompts=prompts, new_tokens=sum(answer.new_tokens for answer in scored),
         )  # fmt: skip
 
     def _counts(self, answers: Iterable[Answer], status: str) -> dict[str, stats.Cluster]:
@@ -111,7 +116,9 @@ class Replay:
 
 
 def _same(answer: Answer, own: Answer) -> bool:
-    return answer.finish != "error" and (answer.token_ids, answer.text) == (own.token_ids, own.text)
+    """Token by token; a server gives no tokens, so there the text counts."""
+    tokens = answer.token_ids == own.token_ids or not answer.token_ids
+    return answer.finish != "error" and tokens and answer.text == own.text
 
 
 def format_of(path: Path) -> str:

@@ -20,6 +20,7 @@ from kurabe.export.weights import Rows, Tensor, tensors
 from kurabe.storage import sha256
 
 Match = Literal["exact", "peer"]
+_EMBEDDING, _OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
 NAME_LIMIT = 200  # bytes; file systems take 255, and a format and an ending follow
 
 
@@ -73,6 +74,7 @@ def make_plan(
     weights = hub.verify(base)
     found = tensors(weights.files)
     added = read_adapter(adapter) if adapter else EMPTY
+    weights = _tie(weights, added, found)
     _check_fit(adapter, added, found)
     found.update(added.replaced)
     family = family_of(weights.config, weights.path)
@@ -128,22 +130,31 @@ def _sources(
     for own in sorted(found):
         if own.endswith(".rotary_emb.inv_freq"):
             continue  # old checkpoints store what config.json says
-        if own == "lm_head.weight" and weights.config.get("tie_word_embeddings") and own not in added.replaced:
-            continue  # stored though tied: the embedding is the output
         name = layout.gguf_name(own)
         heads = layout.permuted_heads(name, shape, architecture)
         sources[own] = Source(name, own, found[own].shape, found[own], own if own in added.deltas else "", heads)
     return sources
 
 
+def _tie(weights: hub.Weights, added: Adapter, found: dict[str, Tensor]) -> hub.Weights:
+    """In a tied base the embedding is the output: one stored beside it goes. An adapter that changes only one of the
+    two parts them, as PEFT's merge does, and the other stays what it was."""
+    if not weights.config.get("tie_word_embeddings"):
+        return weights
+    found.pop(_OUTPUT, None)
+    if not {_EMBEDDING, _OUTPUT} & (added.replaced.keys() | added.deltas.keys()) or _EMBEDDING not in found:
+        return weights
+    found[_OUTPUT] = found[_EMBEDDING]
+    return weights._replace(config={**weights.config, "tie_word_embeddings": False})
+
+
 def _check_fit(folder: Path | None, added: Adapter, found: dict[str, Tensor]) -> None:
     for own, delta in added.deltas.items():
-        expected = (delta.b.shape[0], delta.a.shape[1])
-        if own not in found or found[own].shape != expected:
+        if own not in found or found[own].shape != delta.shape:
             stored = f"is {list(found[own].shape)}" if own in found else "is missing"
             raise MissingError(
                 "The adapter does not fit the base.", where=str(folder),
-                why=f"It changes {own} of shape {list(expected)}; in the base this tensor {stored}.",
+                why=f"It changes {own} of shape {list(delta.shape)}; in the base this tensor {stored}.",
                 fix="Give the base that the adapter was trained on: adapter_config.json names it.",
             )  # fmt: skip
     for own, tensor in added.replaced.items():

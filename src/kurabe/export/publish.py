@@ -19,15 +19,22 @@ from kurabe.schema import Shipped
 
 
 def publish(
-    plan: Plan, out: Path, tell: stream.Tell | None = None, threads: int = 0, system: str = ""
+    plan: Plan,
+    out: Path,
+    tell: stream.Tell | None = None,
+    threads: int = 0,
+    system: str | None = "",
+    base: str = "",
 ) -> list[Shipped]:
     """Write what is not there yet, each file with a Modelfile that puts `system` before every question; the records of
-    all the plan's files, in the plan's order.
+    all the plan's files, in the plan's order. Adapters name the file in the same folder that they lie on: `base`. With
+    None as `system` there is no Modelfile: none can hold what stands before a question.
 
     A file that an earlier export of the same base and adapter finished stays; one of another origin is never
     overwritten. Raises MissingError when the disk has too little room, before anything is written.
     """
-    modelfiles = {file.name: modelfile_of(file, system) for file in plan.files}  # what it cannot say is refused first
+    # What a Modelfile cannot say is refused first.
+    modelfiles = {file.name: "" if system is None else modelfile_of(file, system, base) for file in plan.files}
     with _held(out):
         there = {file.name: found for file in plan.files if (found := _there(plan, file, out, modelfiles[file.name]))}
         todo = plan._replace(files=tuple(file for file in plan.files if file.name not in there))
@@ -39,7 +46,8 @@ def publish(
                     record = _record(plan, written)
                     path = stage / _record_name(written.file)
                     path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-                    (stage / modelfile_name(written.file)).write_bytes(modelfiles[written.file.name].encode())
+                    if modelfiles[written.file.name]:
+                        (stage / modelfile_name(written.file)).write_bytes(modelfiles[written.file.name].encode())
                     there[written.file.name] = record
                     known[written.file.name] = written.sha256
                 storage.commit(out, stage, known)
@@ -84,6 +92,26 @@ def publish_file(plan: Plan, path: Path, tell: stream.Tell | None = None, thread
 
 
 @contextmanager
+def aside(plan: Plan, out: Path) -> Iterator[tuple[Path, Shipped]]:
+    """The plan's one file beside the published ones, to be tried out; it goes again with the block."""
+    with _held(out):
+        _check_space(plan.files[0].size, out)
+        with storage.staging(out) as stage:
+            (written,) = stream.write(plan, stage)
+            yield stage / written.file.name, _record(plan, written)
+
+
+@contextmanager
+def aside_folder(plan: Plan, out: Path) -> Iterator[Path]:
+    """The merged model as a folder, to be tried out; it goes again with the block."""
+    with _held(out):
+        _check_space(folder.size(plan), out)
+        with storage.staging(out) as stage:
+            folder.write_folder(plan, stage)
+            yield stage
+
+
+@contextmanager
 def _held(out: Path) -> Iterator[None]:
     """The folder, made and locked, without what a killed export left."""
     try:
@@ -113,7 +141,8 @@ def _there(plan: Plan, file: File, out: Path, recipe: str) -> Shipped | None:
         record = Shipped.model_validate_json((out / _record_name(file)).read_bytes())
         origin = (plan.base.sha256, plan.adapter_sha256, plan.match, file.size)
         # Who edited the Modelfile keeps the edit; one that was written for another message is another export.
-        same = manifest.get(modelfile_name(file), {}).get("sha256") == hashlib.sha256(recipe.encode()).hexdigest()
+        wanted = hashlib.sha256(recipe.encode()).hexdigest() if recipe else None
+        same = manifest.get(modelfile_name(file), {}).get("sha256") == wanted
         if same and (record.base_sha256, record.adapter_sha256, record.match, record.size) == origin:
             return record
     raise _occupied(path)
@@ -142,12 +171,14 @@ def _record(plan: Plan, written: stream.Written) -> Shipped:
     )  # fmt: skip
 
 
-def modelfile_of(file: File, system: str) -> str:
+def modelfile_of(file: File, system: str, base: str = "") -> str:
     """Ollama's recipe for one file: greedy, as every arm was measured. Raises DataError for what it cannot express.
 
     The chat template and the end of a turn travel in the GGUF.
     """
-    commands = [modelfile.Command("FROM", f"./{file.name}"), modelfile.Command("PARAMETER", "0", "temperature")]
+    weights = [("FROM", base), ("ADAPTER", file.name)] if base else [("FROM", file.name)]
+    commands = [modelfile.Command(name, f"./{value}") for name, value in weights]
+    commands.append(modelfile.Command("PARAMETER", "0", "temperature"))
     return modelfile.write([*commands, *([modelfile.Command("SYSTEM", system)] if system else [])])
 
 

@@ -157,7 +157,7 @@ def _convert(job: _Job, kinds: Sequence[str]) -> list[Bytes]:
 def merged(plan: Plan, source: Source, start: int, stop: int) -> Rows:
     """Rows start..stop of W + scale B A in float32; a vector is one row."""
     if not isinstance(source.tensor, Tensor):
-        return source.tensor.reshape(1, -1)
+        return np.atleast_2d(source.tensor)[start:stop]
     rows = source.tensor.read(start, stop)
     if not source.delta:
         return rows

@@ -9,18 +9,17 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import hub
+from kurabe import hub, intake
+from kurabe.arms import INDEXED
 from kurabe.errors import MissingError, SettingsError
 from kurabe.prompts import NEUTRAL
 from kurabe.runs import RunFolder
+from kurabe.schema import SearchIndex
 from kurabe.storage import go_on
 
 # The verdict names an approach; the arm that was measured for it is shipped.
-ARM = {"prompt": "prompt", "fine-tune": "lora", "both": "lora+prompt"}
-SHIPPED = ("base", "prompt", "lora", "lora+prompt")
-NOT_BY_ITSELF = (
-    "Only an arm that answers by itself can be: a model file holds no search that picks rows for a question."
-)
+ARM = {"prompt": "prompt", "retrieve": "rag", "fine-tune": "lora", "both": "lora+prompt"}
+SHIPPED = ("base", "prompt", "lora", "lora+prompt", *INDEXED)
 
 
 class Winner(NamedTuple):
@@ -29,7 +28,7 @@ class Winner(NamedTuple):
     arm: str
     base: Path
     adapter: Path | None
-    system: str  # the message that the arm was asked under
+    system: str  # the message that the arm was asked under; "" for one that searches
     trial: int  # 0 without an adapter
 
 
@@ -43,7 +42,7 @@ def winner(run: Path, arm: str = "") -> Winner:
         choice = results.verdict.choice
         raise SettingsError(
             "The verdict names no arm to ship.", where=str(run),
-            why=f"It is {choice!r}. {NOT_BY_ITSELF}" if choice == "retrieve" else f"It is {choice!r}.",
+            why=f"It is {choice!r}.",
             fix=f"Choose one yourself: kurabe ship {shlex.quote(str(run))} --arm lora",
         )  # fmt: skip
     arm = arm or ARM[results.verdict.choice]
@@ -51,7 +50,7 @@ def winner(run: Path, arm: str = "") -> Winner:
     if arm not in SHIPPED or arm not in measured:
         raise SettingsError(
             f"The arm {arm!r} cannot be shipped from this run.",
-            why="It was not measured." if arm in SHIPPED else NOT_BY_ITSELF,
+            why="It was not measured." if arm in SHIPPED else "It is a control, and nobody's answer.",
             fix=f"Arms: {', '.join(name for name in SHIPPED if name in measured)}",
         )
     info = folder.info()
@@ -63,6 +62,7 @@ def winner(run: Path, arm: str = "") -> Winner:
         )  # fmt: skip
     request = folder.request()
     system = request.prompt if arm.endswith("prompt") else NEUTRAL[request.language]
+    system = "" if arm in INDEXED else system
     if not arm.startswith("lora"):
         return Winner(arm, base, None, system, 0)
     trial = info.trials[0].trial  # the first recipe is the one that the verdict weighs
@@ -73,3 +73,13 @@ def winner(run: Path, arm: str = "") -> Winner:
             fix=go_on(run),
         )  # fmt: skip
     return Winner(arm, base, adapter, system, trial)
+
+
+def search_index(run: Path, shipped: Winner, file: str) -> SearchIndex:
+    """What an arm that searches was measured with, for a program that runs it beside the model's `file`."""
+    folder = RunFolder.open(run)
+    material = intake.material(folder.request(), folder.examples())
+    return SearchIndex(
+        arm=shipped.arm, file=file, language=material.language, nearest=material.nearest,
+        max_new_tokens=folder.info().max_new_tokens, examples=material.examples, passages=material.passages,
+    )  # fmt: skip

@@ -25,28 +25,31 @@ def markdown(results: Results, t: Texts) -> str:
     parts = [
         f"# {inert(t('report.title', run=results.run))}",
         *_verdict(results, t),
-        *_table(tables.arms(results, t)),
-        *_table(tables.differences(results, t)),
+        *table(tables.arms(results, t)),
+        *_beside(results, t),
+        *table(tables.differences(results, t)),
         f"- {t('report.note.luck')}",
-        *_table(tables.style(results, t)),
-        *_table(tables.style_differences(results, t)),
+        *table(tables.style(results, t)),
+        *table(tables.style_differences(results, t)),
         *([f"- {t('report.style.explained')}"] if any(arm.style for arm in results.arms) else []),
-        *_table(tables.consistency(results, t)),
+        *table(tables.consistency(results, t)),
         *([f"- {t('report.consistency.explained')}"] if results.consistency else []),
-        *_table(tables.likelihood(results, t)),
+        *table(tables.likelihood(results, t)),
         *([f"- {t('report.likelihood.explained')}"] if results.likelihood else []),
         *_training(results, t),
         *_curves(results, t),
         *_answers(results, t),
-        *_table(tables.stale(results, t)),
+        *table(tables.stale(results, t)),
         *([f"- {t('report.stale.explained')}"] if results.stale else []),
-        *_table(tables.retention(results, t)),
+        *table(tables.retention(results, t)),
+        *table(tables.unknown(results, t)),
+        *([f"- {t('report.unknown.explained')}"] if results.unknown else []),
         *_parity(results, t),
-        *_table(tables.costs(results, t)),
+        *table(tables.costs(results, t)),
         *_bullets(inert(sentences.sentence(note, t)) for note in results.notes),
         *_bullets(map(inert, sentences.teachers(results, t))),
-        *_table(tables.settings(results, t)),
-        *_table(tables.provenance(results, t)),
+        *table(tables.settings(results, t)),
+        *table(tables.provenance(results, t)),
         f"## {t('report.command')}",
         f"    {sentences.command(results)}".replace("\n", " "),
         "---",
@@ -62,17 +65,26 @@ def inert(text: str) -> str:
 
 
 def _headline(results: Results, t: Texts) -> str:
-    beside = (sentences.reservation(results.verdict, t), sentences.missing_arms(results, t))
+    beside = [sentences.reservation(results.verdict, t), sentences.poor_reading(results, t)]
+    beside.append(sentences.missing_arms(results, t))
     return " ".join(filter(None, (sentences.headline(results.verdict, t), *beside)))
 
 
 def _verdict(results: Results, t: Texts) -> list[str]:
     return [
         f"**{_headline(results, t)}**",
-        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), sentences.stale_risk(results, t)))),
+        *_bullets(filter(None, (*sentences.reasons(results.verdict, t), *sentences.risks(results, t)))),
         f"{t('report.changes')}:",
         *_bullets(sentences.changes(results.verdict, t)),
+        *_bullets(map(inert, sentences.beside(results, t))),
     ]
+
+
+def _beside(results: Results, t: Texts) -> list[str]:
+    if not results.beside:
+        return []
+    said = [t("report.beside.explained"), *sentences.served(results, t)]
+    return [*table(tables.filled(tables.beside(results, t))), *_bullets(map(inert, said))]
 
 
 def _training(results: Results, t: Texts) -> list[str]:
@@ -81,20 +93,20 @@ def _training(results: Results, t: Texts) -> list[str]:
         for finding in results.audit
         if finding.level != "info"
     ]
-    return [*_table(tables.trials(results, t)), *_bullets(found)]
+    return [*table(tables.trials(results, t)), *_bullets(found)]
 
 
 def _curves(results: Results, t: Texts) -> list[str]:
     parts = []
-    for axis, table in tables.curves(results, t):
-        parts += [*_table(table), *_bullets(map(inert, sentences.curve(results, axis, t)))]
+    for axis, found in tables.curves(results, t):
+        parts += [*table(found), *_bullets(map(inert, sentences.curve(results, axis, t)))]
     return [*parts, f"- {t('curve.note')}"] if parts else []
 
 
 def _parity(results: Results, t: Texts) -> list[str]:
     if results.parity is None:
         return []
-    return [*_table(tables.parity(results.parity, t)), *_bullets(map(inert, sentences.parity(results.parity, t)))]
+    return [*table(tables.parity(results.parity, t)), *_bullets(map(inert, sentences.parity(results.parity, t)))]
 
 
 def _answers(results: Results, t: Texts) -> list[str]:
@@ -121,11 +133,12 @@ def _mark(value: answers.Value, t: Texts) -> str:
     return f"{answers.SIGNS[value.mark]} {t(f'mark.{value.mark}')} {value.text}{instead}"
 
 
-def _table(table: tables.Table) -> list[str]:
-    if not table.rows:
+def table(found: tables.Table) -> list[str]:
+    """A heading and the table under it; nothing where there is no row."""
+    if not found.rows:
         return []
-    lines = [table.head, ["---"] * len(table.head), *table.rows]
-    return [f"## {table.caption}", "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)]
+    lines = [found.head, ["---"] * len(found.head), *found.rows]
+    return [f"## {found.caption}", "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)]
 
 
 def _cell(text: str) -> str:

@@ -51,11 +51,16 @@ def page(results: Results, t: Texts) -> str:
         results=results,
         signs=answers.SIGNS,
         headline=sentences.headline(results.verdict, t),
-        reservation=sentences.reservation(results.verdict, t),
+        reservation=" ".join(
+            filter(None, (sentences.reservation(results.verdict, t), sentences.poor_reading(results, t)))
+        ),
         missing=sentences.missing_arms(results, t),
-        stale_risk=sentences.stale_risk(results, t),
+        risks=sentences.risks(results, t),
         reasons=sentences.reasons(results.verdict, t),
         changes=sentences.changes(results.verdict, t),
+        beside=sentences.beside(results, t),
+        served=sentences.served(results, t),
+        filled=tables.filled,
         notes=[*(sentences.sentence(note, t) for note in results.notes), *sentences.teachers(results, t)],
         command=sentences.command(results),
         charts={name: _drawn(name, results, t) for name in ("recall", "loss", "retention", "parity")},
@@ -78,6 +83,7 @@ def page(results: Results, t: Texts) -> str:
 
 _TABLES = (
     "arms",
+    "beside",
     "differences",
     "style",
     "style_differences",
@@ -86,6 +92,7 @@ _TABLES = (
     "trials",
     "stale",
     "retention",
+    "unknown",
     "costs",
     "settings",
     "provenance",
@@ -138,7 +145,8 @@ def _row(question: QuestionResult, results: Results, t: Texts) -> Row:
 
 
 def _cell(answer: ArmAnswer, results: Results, t: Texts) -> Cell:
-    arm = next(arm.arm for arm in results.arms if arm.label == answer.label)
+    everything = (*results.arms, *(arm for other in results.beside for arm in other.arms))
+    arm = next(arm.arm for arm in everything if arm.label == answer.label)
     listed = groupby(answers.values(answer), key=lambda value: value.mark)
     groups: list[Any] = [(mark, list(values)) for mark, values in listed]
     return Cell(

@@ -12,14 +12,19 @@ from typing import Any
 
 from kurabe import hops, texts
 from kurabe.charts import arm_name, axis_value
+from kurabe.report import tables
 from kurabe.schema import Crossing, Finding, Parity, Reason, Results, Verdict
 from kurabe.settings import RunSettings
 from kurabe.texts import Texts
+from kurabe.verdict import MAX_UNSCORED
 
+BESIDE = ("prompt", "rag", "few-shot", "base")  # which arm of another model is told in a sentence: the first it has
 # How a number of the verdict's reasons is written, by its name.
 _SHARES = ("recall", "other_recall", "style", "prompt", "ceiling", "limit", "share")
 _POINTS = ("difference", "low_points", "high_points")
 _WIDTHS = ("margin", "detectable")
+READS = 0.95  # with the one right fact in its prompt; below, a prompt's failures may be the model's
+DECLINING = "fair+unknown"  # the recipe that mixes in declined questions
 _PARTS = ("padding", "prompt", "answer")  # of the audit: shares of the learned positions
 
 
@@ -36,9 +41,23 @@ def reservation(verdict: Verdict, t: Texts) -> str:
     return " ".join([*said, t("verdict.generated", examples=verdict.generated)] if verdict.generated else said)
 
 
+def poor_reading(results: Results, t: Texts) -> str:
+    """What the stand-in leaves unsaid even where it has nothing to find: its own limit, in the language of the data; ""
+    for any other model, and where it reads nearly all."""
+    ceiling = next((arm.recall.value for arm in results.arms if arm.arm == "ceiling"), None)
+    if not results.stand_in or ceiling is None or ceiling >= READS:
+        return ""
+    return t("verdict.reads", ceiling=texts.percent(ceiling), language=t(f"cli.language.{results.language}"))
+
+
 def missing_arms(results: Results, t: Texts) -> str:
     """Arms that the model's window cannot hold: a table without them is no comparison with them."""
     return " ".join(sentence(note, t) for note in results.notes if note.key == "audit.note.arm-left-out")
+
+
+def risks(results: Results, t: Texts) -> list[str]:
+    """What tuning was seen to bring about beside the verdict."""
+    return [risk for risk in (stale_risk(results, t), unknown_risk(results, t)) if risk]
 
 
 def stale_risk(results: Results, t: Texts) -> str:
@@ -52,6 +71,24 @@ def stale_risk(results: Results, t: Texts) -> str:
         "report.stale.risk", label=arm_name(worst.label, t), old=texts.percent(worst.old.value), examples=worst.old.n,
         range=t("verdict.range", interval=span) if span else "",
     )  # fmt: skip
+
+
+def unknown_risk(results: Results, t: Texts) -> str:
+    """How often the first recipe's LoRA made something up where the data holds no answer; "" where it was not shown to
+    do so more often than the model did before tuning. Beside it what the recipe for that came to, or its name."""
+    found = {told.label: told.invented for told in results.unknown}
+    lora, base = found.get("lora"), found.get("base")
+    if lora is None or not lora.low or (base is not None and lora.low <= (base.high or 0.0)):
+        return ""
+    span = texts.interval(lora.low, lora.high)
+    told = t(
+        "report.unknown.risk", label=arm_name("lora", t), invented=texts.percent(lora.value), questions=lora.n,
+        range=t("verdict.range", interval=span) if span else "",
+    )  # fmt: skip
+    other = found.get(f"lora ({DECLINING})")
+    if other is None or other.value is None:
+        return told + t("report.unknown.try", recipe=DECLINING)
+    return told + t("report.unknown.beside", recipe=DECLINING, invented=texts.percent(other.value))
 
 
 def sentence(reason: Reason, t: Texts) -> str:
@@ -76,12 +113,13 @@ def changes(verdict: Verdict, t: Texts) -> list[str]:
 
 def parity(found: Parity, t: Texts) -> list[str]:
     """Whether the shipped files' answers survived; of those that did not, why, and which larger format held."""
-    failed = [hop for hop in found.hops if not hop.held]
+    failed = [hop for hop in found.hops if hop.file and not hop.held]
     if not failed:
         return [t("report.parity.survived", margin=texts.percent(found.margin))]
+    tried = [t("report.parity.aside")] if any(hop.size and not hop.file for hop in found.hops) else []
     said = [t("report.parity.failed", hop=hop.hop, why=t(f"report.parity.why.{hops.cause(hop)}")) for hop in failed]
     larger = hops.next_larger(found)
-    return [*said, t("report.parity.larger", format=larger)] if larger else said
+    return [*said, *([t("report.parity.larger", format=larger)] if larger else []), *tried]
 
 
 def consistency(results: Results, t: Texts) -> str:
@@ -92,6 +130,44 @@ def consistency(results: Results, t: Texts) -> str:
         if found.by == "wordings" and found.values.value is not None
     ]
     return t("report.consistency.line", arms=t("comma").join(said)) if said else ""
+
+
+def beside(results: Results, t: Texts) -> list[str]:
+    """What each other model came to with the prompt (else with what it was asked), and what that costs."""
+    said = []
+    for other in results.beside:
+        arm = next((a for name in BESIDE for a in other.arms if a.arm == name), None)
+        cost = next((c for c in other.costs if arm is not None and c.label == arm.label), None)
+        if arm is None or cost is None:
+            continue
+        told = {"model": other.model.name, "arm": t(f"arms.{arm.arm}")}
+        estimate, form = (arm.recall, "recall") if arm.style is None or arm.recall.n else (arm.style, "form")
+        if arm.unscored > MAX_UNSCORED * arm.answers:
+            said.append(t("report.beside.unscored", **told, unscored=arm.unscored, answers=arm.answers))
+            continue
+        span = texts.interval(estimate.low, estimate.high)
+        if cost.money_per_thousand is None:
+            numbers = {"prompt": texts.count(cost.prompt_tokens), "new": texts.count(cost.new_tokens)}
+            price = t("report.beside.tokens", **numbers)
+        else:
+            price = t("report.beside.money", money=tables.money(cost, results))
+        said.append(t(
+            f"report.beside.{form}", **told, share=texts.percent(estimate.value), price=price,
+            range=t("verdict.range", interval=span) if span else "",
+        ))  # fmt: skip
+    return said
+
+
+def served(results: Results, t: Texts) -> list[str]:
+    """Which server and which version answered as each other model, as far as it told."""
+    return [
+        t(
+            "report.beside.served", model=other.model.name, server=other.model.server,
+            version=other.model.version or t("report.beside.untold"),
+            said=t("report.beside.called", names=t("comma").join(other.said)) if other.said else "",
+        )
+        for other in results.beside
+    ]  # fmt: skip
 
 
 def teachers(results: Results, t: Texts) -> list[str]:
@@ -108,7 +184,7 @@ def teachers(results: Results, t: Texts) -> list[str]:
 
 def curve(results: Results, axis: str, t: Texts) -> list[str]:
     """What one curve says: where LoRA reaches the prompt, and what it predicted for a point that it had not seen."""
-    said = []
+    said = _models(results, t) if axis == "models" else []
     for found in results.crossings:
         if found.axis == axis:
             numbers = {name: axis_value(axis, getattr(found, name)) for name in ("at", "low", "high", "least", "most")}
@@ -123,6 +199,20 @@ def curve(results: Results, axis: str, t: Texts) -> list[str]:
                 measured=texts.percent(made.measured.value), predicted_range=spans[0], measured_range=spans[1],
             ))  # fmt: skip
     return said
+
+
+def _models(results: Results, t: Texts) -> list[str]:
+    """What a curve over models must say: that they are different models, and how each was trained."""
+    return [
+        t("curve.models.note"),
+        *(
+            t(
+                "curve.models.trained", name=run.model.name, rank=run.rank, rate=texts.rate(run.rate), run=run.run,
+                parameters=texts.count(run.model.parameters), device=run.model.device, dtype=run.model.dtype,
+            )
+            for run in results.models
+        ),
+    ]  # fmt: skip
 
 
 def _crossing_form(found: Crossing) -> str:
@@ -172,7 +262,7 @@ def fault_cost(found: Finding, t: Texts) -> str:
     numbers = {name: 100 * getattr(cost, name) for name in ("points", "low", "high")}
     if cost.shown:
         return t("audit.cost.shown", fault=fault, **numbers)
-    return t("audit.cost.not_shown", fault=fault, low=numbers["low"], high=numbers["high"])
+    return t("audit.cost.not_shown", fault=fault, gain=-numbers["low"], loss=numbers["high"])
 
 
 def command(results: Results) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kurabe import texts
-from kurabe.charts import arm_name, axis_value
+from kurabe.charts import arm_name, axis_value, hop_name
 from kurabe.schema import ArmResult, CostEstimate, CurvePoint, Estimate, Measure, Parity, Results
 from kurabe.texts import Texts
 
@@ -150,26 +150,65 @@ def stale(results: Results, t: Texts) -> Table:
     return _table(t, "stale", rows)
 
 
+def unknown(results: Results, t: Texts) -> Table:
+    """What each arm said to questions that the data does not answer."""
+    rows = [
+        (
+            arm_name(u.label, t),
+            _value(u.declined, t),
+            _value(u.invented, t),
+            texts.percent(u.other.value),
+            texts.count(u.declined.n),
+        )
+        for u in results.unknown
+    ]
+    return _table(t, "unknown", rows)
+
+
 def costs(results: Results, t: Texts) -> Table:
     """Preparation once, then what each answer takes. Columns without any number are left out."""
     rows = [_cost_row(cost, t, results) for cost in results.costs]
-    table = _table(t, "costs", rows)
+    return filled(_table(t, "costs", rows))
+
+
+def filled(table: Table) -> Table:
+    """The table without the columns in which no row has anything."""
     kept = [k for k in range(len(table.head)) if k == 0 or any(row[k] not in ("", "–") for row in table.rows)]
     return table._replace(
         head=tuple(table.head[k] for k in kept), rows=tuple(tuple(row[k] for k in kept) for row in table.rows)
     )
 
 
+def beside(results: Results, t: Texts) -> Table:
+    """What other models came to, prompted: recall and price in one row, since nothing else of theirs is told."""
+    rows = []
+    for other in results.beside:
+        costs = {cost.label: cost for cost in other.costs}
+        for arm in other.arms:
+            cost = costs.get(arm.label)  # none for a control
+            counted = (
+                texts.count(cost.prompt_tokens), texts.count(cost.new_tokens), texts.seconds(cost.seconds_per_answer),
+                money(cost, results),
+            ) if cost else ("–",) * 4  # fmt: skip
+            rows.append((
+                arm_name(arm.label, t), _value(arm.recall, t), _part(arm, "wrong"), _number(arm.extra.value, 2),
+                texts.count(arm.cut), texts.count(arm.unscored), *counted, texts.count(arm.recall.n),
+            ))  # fmt: skip
+    return _table(t, "beside", rows)
+
+
 def parity(found: Parity, t: Texts) -> Table:
-    """Each form of the shipped arm, asked the run's own questions: the adapter first, then the files."""
+    """Each form of the shipped arm, asked the run's own questions: the adapter first, then the files. The last column
+    but one is the speed."""
     rows = [
         (
-            t("report.parity.adapter") if not hop.file else hop.hop,
-            texts.size(hop.size) if hop.file else "",
+            hop_name(hop, t),
+            texts.size(hop.size) if hop.size else "",
             f"{hop.same}/{hop.answers}",
             _value(hop.recall, t),
             _points(hop.lost.value) if hop.lost else "",
             texts.percent(hop.wrong.value),
+            f"{hop.new_tokens / hop.seconds:.0f}" if hop.new_tokens and hop.seconds else "",
             t("report.parity.yes" if hop.held else "report.parity.no"),
         )
         for hop in found.hops
@@ -180,7 +219,10 @@ def parity(found: Parity, t: Texts) -> Table:
 def money(cost: CostEstimate, results: Results) -> str:
     """The price of a thousand answers: "0.27 USD"; without a price table "–"."""
     currency = (results.settings.get("prices") or {}).get("currency", "")
-    return "–" if cost.money_per_thousand is None else f"{cost.money_per_thousand:.2f} {currency}".strip()
+    amount = cost.money_per_thousand
+    if amount is None:
+        return "–"
+    return f"{amount:.2f} {currency}".strip() if amount >= 0.1 or not amount else f"{amount:.2g} {currency}".strip()
 
 
 def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
@@ -192,7 +234,7 @@ def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
         unseen = {prediction.x for prediction in results.predictions if prediction.axis == axis}
         rows = [
             _curve_row(
-                axis_value(axis, x) + (f" {t('curve.unseen')}" if x in unseen else ""),
+                _point_name(results, axis, x) + (f" {t('curve.unseen')}" if x in unseen else ""),
                 {p.measure: p for (a, at, _), p in measured.items() if (a, at) == (axis, x)},
             )
             for x in sorted({point.x for point in points if point.axis == axis})
@@ -202,6 +244,12 @@ def curves(results: Results, t: Texts) -> list[tuple[str, Table]]:
             (axis, Table(f"curve-{axis}", t("curve.caption", axis=t(f"curve.axis.{axis}")), head, tuple(rows)))
         )
     return found
+
+
+def _point_name(results: Results, axis: str, x: float) -> str:
+    """The value of x; over models the model's name with it."""
+    named = [run.model.name for run in results.models if axis == "models" and run.model.parameters == x]
+    return f"{named[0]} ({axis_value(axis, x)})" if named else axis_value(axis, x)
 
 
 def _curve_row(name: str, at: Mapping[str, CurvePoint]) -> tuple[str, ...]:
@@ -322,7 +370,7 @@ def _number(value: float | None, digits: int) -> str:
 def _setting(value: Any) -> str:
     """A setting's value as the user would write it."""
     if isinstance(value, dict):
-        numbers = {name: part for name, part in value.items() if part is not None}
+        numbers = {name: part for name, part in value.items() if part not in (None, {})}
         return ", ".join(f"{name}: {_setting(part)}" for name, part in numbers.items()) if len(numbers) > 1 else "–"
     if isinstance(value, (list, tuple)):
         return ", ".join(str(part) for part in value)

@@ -1,0 +1,162 @@
+"""A curve over models: looked at before the first run, one run each, joined by size, gone on with after a stop."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from killed_run import SHARES, write_data
+
+from kurabe import dataset, runs, sizes, splits
+from kurabe.analysis import load_run
+from kurabe.cli import main
+from kurabe.errors import EXIT_MISSING, EXIT_USAGE, InterruptedRun, MissingError, SettingsError
+from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
+from kurabe.report import render
+from kurabe.runs import RunFolder
+from kurabe.schema import Event, Results
+from kurabe.settings import RunSettings
+from kurabe.sizes import Part
+
+PARAMETERS = {"small": 2_000_000, "large": 300_000_000}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_data(tmp_path)
+
+
+def settings(folder: Path, **changes: Any) -> RunSettings:
+    arms = ("base", "prompt", "lora")
+    return RunSettings.model_validate({"runs": str(folder), "name": "size", "retention": 3, "arms": arms} | changes)
+
+
+def parts(folder: Path) -> tuple[Part, ...]:
+    """What `plan` makes of two models, without their weights."""
+    return tuple(Part(name, settings(folder, name=f"size-{k}-{name}")) for k, name in enumerate(PARAMETERS, start=1))
+
+
+def backend(data: Path, name: str) -> FakeBackend:
+    """The larger model's LoRA recalls more."""
+    examples = splits.prepare(dataset.read_examples(data).examples, "en", 0).examples
+    info = FAKE_INFO.model_copy(update={"name": name, "parameters": PARAMETERS[name]})
+    return FakeBackend(rehearsal(examples, {**SHARES, "lora": 0.2 if name == "small" else 1.0}), info=info)
+
+
+def joined(folder: Path, data: Path) -> Results:
+    for part in parts(folder):
+        sizes.measure(data, part, backend=backend(data, part.model))
+    return sizes.join(parts(folder))
+
+
+def test_models_are_looked_at_before_the_first_run_and_put_in_order(
+    tiny_folder: Path, tmp_path: Path, data: Path
+) -> None:
+    planned = sizes.plan(data, ["tiny", str(tiny_folder)], settings(tmp_path))
+    assert [part.model for part in planned] == [str(tiny_folder), "tiny"]  # 0.2M and 5M parameters
+    assert len({part.folder for part in planned}) == 2
+    assert all(part.settings.model == part.model and not part.settings.over for part in planned)
+    assert {part.settings.rate for part in planned} == {1.0}  # by the recipe's rule, whatever was found for one of them
+    again = Path(shutil.copytree(tiny_folder, tmp_path / "again"))
+    for models, error in (
+        (["tiny"], SettingsError), (["tiny", "tiny"], SettingsError), ([str(tiny_folder), str(again)], SettingsError),
+        (["tiny", "org/absent"], MissingError), (["tiny", "ollama:llama3"], SettingsError),
+    ):  # fmt: skip
+        with pytest.raises(error) as caught:
+            sizes.plan(data, models, settings(tmp_path))
+        assert caught.value.fix
+    assert not list(tmp_path.glob("size*"))
+
+
+def test_the_curve_is_what_each_run_came_to(tmp_path: Path, data: Path) -> None:
+    results = joined(tmp_path, data)
+    assert results.run == "size-2-large"
+    assert [(run.model.name, run.rank) for run in results.models] == [("small", 8), ("large", 16)]
+    for run in results.models:
+        alone = load_run(tmp_path / run.run)
+        lora = next(arm for arm in alone.arms if arm.label == "lora")
+        at = {p.measure: p for p in results.curves if p.axis == "models" and p.x == run.model.parameters}
+        assert (at["recall"].value, at["recall"].low) == (lora.recall.value, lora.recall.low)
+        assert {"recall", "prompt", "trained", "wrong", "extra"} <= set(at)
+    recalls = [p.value for p in results.curves if (p.axis, p.measure) == ("models", "recall")]
+    assert recalls[0] < recalls[1]  # type: ignore[operator]
+    assert load_run(tmp_path / "size-2-large") == results
+    assert not load_run(tmp_path / "size-1-small").models
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_report_names_the_models_and_says_that_they_differ(tmp_path: Path, data: Path, language: str) -> None:
+    results = joined(tmp_path, data)
+    page = render(results, "html", language)  # type: ignore[arg-type]
+    table = render(results, "md", language)  # type: ignore[arg-type]
+    for text in (page, table):
+        assert "small (2,000,000)" in text and "large (300,000,000)" in text
+        assert {"en": "not in size alone", "ja": "大きさだけでなく"}[language] in text
+    assert page.count("<svg") > render(load_run(tmp_path / "size-1-small"), "html", language).count("<svg")  # type: ignore[arg-type]
+
+
+def test_a_stopped_curve_goes_on_and_does_nothing_twice(tmp_path: Path, data: Path) -> None:
+    first, second = parts(tmp_path)
+    sizes.measure(data, first, backend=backend(data, "small"))
+
+    def stop(event: Event) -> None:
+        if event.kind == "step":
+            raise InterruptedRun("stopped", fix="go on")
+
+    with pytest.raises(InterruptedRun):
+        sizes.measure(data, second, stop, backend(data, "large"))
+
+    def never(request: object) -> str:
+        raise AssertionError("a finished run was asked again")
+
+    sizes.measure(data, first, backend=FakeBackend(never))
+    sizes.measure(data, second, backend=backend(data, "large"))
+    assert len(sizes.join(parts(tmp_path)).models) == 2
+    assert sizes.join(parts(tmp_path)) == sizes.join(parts(tmp_path))
+
+
+def test_a_run_of_that_name_that_asked_something_else_is_not_taken(tmp_path: Path, data: Path) -> None:
+    first, _ = parts(tmp_path)
+    sizes.measure(data, first, backend=backend(data, "small"))
+    other = first._replace(settings=first.settings.model_copy(update={"exposures": 7}))
+    with pytest.raises(SettingsError, match="something else"):
+        sizes.measure(data, other, backend=backend(data, "small"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--over", "models"), EXIT_USAGE),
+        (("a,b",), EXIT_USAGE),
+        (("a,b", "--over", "rank"), EXIT_USAGE),
+        (("tiny,org/absent", "--over", "models"), EXIT_MISSING),
+        (("tiny,a/b", "--over", "models", "--seeds", "2"), EXIT_USAGE),
+        (("tiny,a/b", "--over", "models", "--model", "tiny"), EXIT_USAGE),
+    ],
+)
+def test_what_the_command_refuses(
+    tmp_path: Path, data: Path, arguments: tuple[str, ...], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["curve", str(data), *arguments, "--runs", str(tmp_path / "runs")])
+    assert caught.value.code == code
+    assert "fix" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_measures_each_model_and_shows_the_curve(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kurabe import backends
+
+    monkeypatch.setattr(sizes, "plan", lambda *_: parts(tmp_path))
+    monkeypatch.setattr(backends, "load", lambda wanted: backend(data, (wanted.name or "").rpartition("-")[2]))
+    with pytest.raises(SystemExit) as caught:
+        main(["curve", str(data), "small,large", "--over", "models", "--runs", str(tmp_path)])
+    screen = capsys.readouterr()
+    assert caught.value.code == 0
+    assert "2 of 2" in screen.err and "small (2,000,000)" in screen.out
+    assert RunFolder.open(tmp_path / "size-2-large").models()
+    assert (tmp_path / "size-2-large" / runs.RESULTS).is_file()
