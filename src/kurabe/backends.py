@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kurabe import hub
+from kurabe import devices, hub
 from kurabe.errors import MissingError, SettingsError
 from kurabe.provenance import cores
 from kurabe.servers import key_from, server
@@ -40,13 +41,17 @@ def load(settings: RunSettings) -> Backend:
         )  # fmt: skip
     weights = hub.verify(folder if stand_in else settings.model)  # before torch is imported: a refusal is quick
 
+    devices.prepare()
+
     import torch
 
-    from kurabe.hf import HFBackend
+    from kurabe.hf import HFBackend, first_losses
 
     torch.set_num_threads(settings.threads or cores())
+    chosen = devices.choose(settings.device, settings.dtype, *hub.stored(weights))
+    chosen = devices.prove(chosen, weights.sha256, partial(first_losses, weights))
     name = "kurabe-tiny" if stand_in else weights.path.resolve().name
-    return HFBackend(weights, name, _device(settings.device), stand_in=stand_in)
+    return HFBackend(weights, name, chosen, stand_in=stand_in)
 
 
 @contextmanager
@@ -70,17 +75,3 @@ def answering(name: str, key_variable: str = "") -> Iterator[Backend]:
             yield backend
     else:
         yield load(RunSettings(model=name))
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return "cuda" if present["cuda"] else "mps" if present["mps"] else "cpu"
-    if not present[wanted]:
-        raise MissingError(
-            f"There is no {wanted} device that torch can use.",
-            fix="Leave --device out, or install a torch build for this device.",
-        )
-    return wanted

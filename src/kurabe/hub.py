@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import struct
@@ -56,6 +57,15 @@ def verify(name: str | Path) -> Weights:
     for file in files:
         check_safetensors(file)
     return Weights(folder, family, config, files, _sha256([folder / "config.json", *files]))
+
+
+def stored(weights: Weights) -> tuple[int, dict[str, int]]:
+    """(numbers in the weight files, how many of them are of each type). Tied weights are stored once."""
+    counts: dict[str, int] = {}
+    for file in weights.files:
+        for entry in check_safetensors(file).values():
+            counts[entry["dtype"]] = counts.get(entry["dtype"], 0) + math.prod(entry["shape"])
+    return sum(counts.values()), counts
 
 
 def context(config: Mapping[str, Any]) -> int:

@@ -234,6 +234,7 @@ class ModelInfo(Record):
     dtype: str
     device: str
     threads: int
+    chosen: Reason | None = None  # why this device and these numbers
 
 
 class TrialInfo(Record):

@@ -69,6 +69,9 @@ class RunSettings(Record):
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as there are cores")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="numbers of the frozen layers' products; auto: bfloat16 where it is real, else float32"
+    )
     runs: str = Field("runs", description="folder that holds the run folders")
     name: str | None = Field(None, description="name of the run folder; none: the file's name and the time")
     encoding: str | None = Field(None, description="encoding of the data file, where it is not UTF-8")

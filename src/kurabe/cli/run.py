@@ -41,6 +41,7 @@ def command(
     samples: Annotated[int | None, typer.Option(hidden=True, help="settings.samples")] = None,
     threads: Annotated[int | None, typer.Option(hidden=True, help="settings.threads")] = None,
     device: Annotated[str | None, typer.Option(hidden=True, help="settings.device")] = None,
+    dtype: Annotated[str | None, typer.Option(hidden=True, help="settings.dtype")] = None,
     questions_per_day: Annotated[int | None, typer.Option(hidden=True, help="settings.questions_per_day")] = None,
 ) -> None:
     from kurabe.cli.measure import finish
@@ -50,7 +51,7 @@ def command(
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
         "documents": documents, "nearest": nearest,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
-        "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
+        "retention": retention, "threads": threads, "device": device, "dtype": dtype, "questions_per_day": questions_per_day,
         "samples": samples,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
