@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from measuring import ROOT
 
@@ -21,21 +23,23 @@ SHAPE = {
 TOKENIZERS = (ROOT.parent / "shared" / "tinyllama-tokenizer", ROOT / "src" / "kurabe" / "tiny")
 
 
-def write(folder: Path, layers: int | None = None) -> str:
-    """Config, tokenizer and weights; which tokenizer it is."""
+def write(folder: Path, layers: int | None = None, changes: Mapping[str, Any] | None = None) -> str:
+    """Config, tokenizer and weights, with these changes of the shape; which tokenizer it is."""
     import torch
     from safetensors.torch import save_file
-    from transformers import LlamaConfig
-    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    shape = SHAPE | ({"num_hidden_layers": layers} if layers else {})
+    shape: dict[str, Any] = SHAPE | ({"num_hidden_layers": layers} if layers else {}) | dict(changes or {})
     (folder / "config.json").write_text(json.dumps(shape), encoding="utf-8")
     source = next(path for path in TOKENIZERS if path.is_dir())
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
     with torch.device("meta"):
-        sizes = {name: tensor.shape for name, tensor in LlamaForCausalLM(LlamaConfig(**shape)).state_dict().items()}
+        config = AutoConfig.for_model(**shape)
+        sizes = {name: t.shape for name, t in AutoModelForCausalLM.from_config(config).state_dict().items()}
+    if shape["tie_word_embeddings"]:
+        del sizes["lm_head.weight"]
     generator = torch.Generator().manual_seed(0)
     tensors = {
         name: torch.ones(size, dtype=torch.bfloat16) if len(size) == 1

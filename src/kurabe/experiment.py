@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, budget, forecast, intake, lessons, planning, provenance, runs, storage
+from kurabe import backends, budget, footprint, forecast, intake, lessons, planning, provenance, runs, storage
 from kurabe.analysis import analyse, load_run, unfinished
 from kurabe.arms import ARMS, INDEXED, Material
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
+from kurabe.memory import Plan
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
 from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
@@ -214,7 +215,7 @@ def _plan(session: Session) -> tuple[RunInfo, Trials]:
         refuse_the_impossible(fitted.work, request.data)
         folder.publish(
             {
-                runs.INFO: _describe(request, fitted, backend),
+                runs.INFO: _describe(request, fitted, backend, footprint.plan(fitted.work, material, backend)),
                 runs.QUESTIONS: fitted.work.questions,
                 runs.PLAN: fitted.work.batches,
                 runs.AUDIT: fitted.work.findings,
@@ -236,13 +237,14 @@ def _material(folder: RunFolder) -> Material:
     return intake.material(folder.request(), folder.examples())
 
 
-def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend) -> RunInfo:
+def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend, takes: Plan | None) -> RunInfo:
     work = fitted.work
     return RunInfo(
         name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
         settings=fitted.settings.model_dump(mode="json"), model=backend.info,
         provenance=provenance.describe(request.data_sha256), trials=work.trials, swept=work.swept,
         points=work.trainings.points, max_new_tokens=work.max_new_tokens, planned=fitted.planned,
+        memory=takes._asdict() | {"peak": takes.peak} if takes else {},
         notes=(*request.notes, *work.notes, *fitted.notes),
     )  # fmt: skip
 

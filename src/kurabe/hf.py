@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from kurabe import chat, hub, memory, recipes
@@ -25,7 +26,7 @@ from kurabe.errors import COPY_AGAIN, DataError, MissingError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
 from kurabe.recipes import Recipe
-from kurabe.schema import Answer, Message, ModelInfo, Request, Sample, Step
+from kurabe.schema import Answer, Footprint, Message, ModelInfo, Request, Sample, Step
 from kurabe.train import Job, Work, out_of_memory, train
 
 CHECKED_LAYERS = 2
@@ -50,7 +51,8 @@ class HFBackend:
     def __init__(self, weights: hub.Weights, name: str, chosen: Chosen, *, stand_in: bool = False) -> None:
         self.chat = chat.load(weights.path)
         _check_vocabulary(self.chat, weights)
-        _check_memory(weights, chosen.place)
+        held = _footprint(weights, chosen.place)
+        _check_memory(weights, chosen.place, held)
         model = _load(weights, chosen.place)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
@@ -61,7 +63,7 @@ class HFBackend:
             name=name, path=str(weights.path), sha256=weights.sha256, stand_in=stand_in, family=weights.family,
             parameters=parameters, hidden=config.hidden_size, layers=config.num_hidden_layers,
             context=hub.context(weights.config), vocabulary=config.vocab_size, dtype=chosen.place.dtype,
-            device=chosen.place.device, threads=torch.get_num_threads(), chosen=chosen.why,
+            device=chosen.place.device, threads=torch.get_num_threads(), chosen=chosen.why, footprint=held,
         )  # fmt: skip
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -199,9 +201,30 @@ def _check_vocabulary(tokens: chat.Chat, weights: hub.Weights) -> None:
         )  # fmt: skip
 
 
-def _check_memory(weights: hub.Weights, place: Place) -> None:
+def _footprint(weights: hub.Weights, place: Place) -> Footprint:
+    """What these weights will take there. On the CPU, weights that are stored in the numbers that they are used in
+    stay in their file and are mapped; others are copied, and the mapped file goes when they are."""
+    numbers, stored = hub.stored(weights)
+    shape, files = memory.Shape.of(weights.config), sum(file.stat().st_size for file in weights.files)
+    held, loading, libraries = shape.weights(numbers, place.dtype), 0, 0
+    if place.device != "cuda":
+        libraries = psutil.Process().memory_info().rss
+    if place.device == "cpu":
+        low = place.dtype == "bfloat16" and weights.family not in _BUFFERS_ROUNDED
+        as_stored = stored.get("BF16" if low else "F32", 0) == numbers
+        if as_stored and low:
+            held = files + memory.FLOAT * (numbers - shape.linears)
+        elif not as_stored:
+            loading = files + (memory.FLOAT * numbers - held)
+    return Footprint(
+        feed_forward=shape.feed_forward, query=shape.query, key_value=shape.key_value, libraries=libraries,
+        weights=held, loading=loading,
+    )  # fmt: skip
+
+
+def _check_memory(weights: hub.Weights, place: Place, held: Footprint) -> None:
     """Loading a model that does not fit can end the process without a word; the files say before how large it is."""
-    needed = memory.weights(weights.config, hub.stored(weights)[0], place.dtype)
+    needed = held.weights
     free = min(free_memory(torch.device(device)) for device in {"cpu", place.device})
     if needed > free:
         raise MissingError(

@@ -23,12 +23,12 @@ from kurabe.engine import Engine
 from kurabe.errors import MissingError
 from kurabe.lora import Slot, Stretch
 from kurabe.losses import losses
+from kurabe.memory import ACTIVATION_BYTES
 from kurabe.model import Stopped
 from kurabe.packing import Pack, pack_rows
 from kurabe.recipes import Plan, Recipe
 from kurabe.schema import Step
 
-ACTIVATION_BYTES = 2 << 30  # what the activations of one forward and backward pass may take
 MEASURING = 0.05  # share of the work that may be spent on finding out how many trials to train together
 MEASURED_STEPS = 3  # of each number of trials; the first one warms up
 CLEARLY = 0.95  # twice as many trials in a batch must take less than this share of the time, else it is a tie

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -186,6 +186,8 @@ def introduction(info: RunInfo, findings: Sequence[Finding], t: texts.Texts) -> 
                                   parameters=texts.count(model.parameters))),
         (t("cli.follow.device"), device_line(model, info.provenance.processor, t)),
     ]  # fmt: skip
+    if info.memory:
+        lines.append((t("cli.plan.memory"), memory_line(info.memory, t)))
     if model.stand_in:
         lines.append((t("cli.follow.stand_in"), t("verdict.stand_in")))
     for trial in info.trials:
@@ -204,6 +206,13 @@ def device_line(model: ModelInfo, processor: str, t: texts.Texts) -> str:
         processor=plain(processor),
     )  # fmt: skip
     return t("cli.follow.device_why", device=place, why=plain(sentences.sentence(model.chosen, t))) if model.chosen else place
+
+
+def memory_line(memory: Mapping[str, int | None], t: texts.Texts) -> str:
+    """The peak that was planned, and what it is made of; what was measured, where it was."""
+    parts = [f"{t(f'cli.plan.{name}')} {texts.size(n)}" for name, n in memory.items() if n and name != "peak"]
+    peak = memory.get("peak")
+    return t("cli.plan.peak", peak=texts.size(peak), parts=t("comma").join(parts)) if peak else t("comma").join(parts)
 
 
 def recipe_line(trial: TrialInfo, info: RunInfo, t: texts.Texts) -> str:
