@@ -301,6 +301,12 @@ def free_memory(device: torch.device) -> int:
     return max(0, free)
 
 
+def give_back(device: torch.device) -> None:
+    """Hand what torch holds unused back to the device, so that other sizes can be had of it."""
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()
+
+
 def _columns(batch: Sequence[Row], shared: Sequence[int], groups: Sequence[Group]) -> tuple[int, int]:
     """(columns of copied prefixes, all own columns) of the rows of a batch."""
     copied = max((group.shared for group in groups if not group.in_place), default=0)

@@ -21,7 +21,7 @@ from kurabe import chat, hub, memory, recipes
 from kurabe.attention import ATTENTION
 from kurabe.chat import IGNORE, Rendered
 from kurabe.devices import STEPS, Chosen, Place
-from kurabe.engine import Engine, Row, free_memory
+from kurabe.engine import Engine, Row, free_memory, give_back
 from kurabe.errors import COPY_AGAIN, DataError, MissingError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
@@ -113,21 +113,30 @@ class HFBackend:
             )
         return f"Trial {row.trial} has no adapter." if row.trial and self.stack.slot(row.trial) is None else ""
 
-    def _fill(self, rows: list[Row], work: Callable[[list[Row]], None], halve: bool = True) -> None:
-        """Answer or score the rows; an exception ends in their `error`, never in a wrong answer."""
-        if not rows:
-            return
+    def _fill(self, rows: list[Row], work: Callable[[list[Row]], None]) -> None:
+        """Answer or score the rows; where memory ends, in halves, then one by one. An exception ends in their `error`,
+        never in a wrong answer."""
+        for size in dict.fromkeys((len(rows), (len(rows) + 1) // 2, 1)):
+            ended: list[Row] = []
+            for start in range(0, len(rows), max(1, size)):
+                part = rows[start : start + size]
+                if self._ended(part, work):
+                    ended += part
+            rows = ended
+            if rows:
+                give_back(self.engine.device)
+
+    def _ended(self, rows: list[Row], work: Callable[[list[Row]], None]) -> bool:
+        """Whether memory ended in these rows' work; whatever failed stands in their `error`."""
+        for row in rows:
+            row.new, row.ended, row.cached, row.seconds, row.logprob, row.error = [], False, 0, 0.0, None, ""
         try:
             work(rows)
         except Exception as error:  # whatever it is, these questions are unscored and the others go on
             for row in rows:
-                row.new, row.ended, row.cached, row.seconds, row.logprob = [], False, 0, 0.0, None
-            if out_of_memory(error) and halve and len(rows) > 1:
-                self._fill(rows[: len(rows) // 2], work, halve=False)
-                self._fill(rows[len(rows) // 2 :], work, halve=False)
-                return
-            for row in rows:
                 row.error = f"{type(error).__name__}: {error}"
+            return out_of_memory(error)
+        return False
 
     def _answer(self, request: Request, row: Row | str) -> Answer:
         error = row if isinstance(row, str) else row.error
