@@ -19,7 +19,8 @@ import tinyllama
 from measuring import ROOT, SUPPORT, arguments, hardware
 
 WITHIN = 0.2
-STEPS = 4
+STEPS = 2
+TOKENS = 16  # of an answer, in the plan and in the measurement
 SHAPES: dict[str, dict[str, Any] | None] = {
     "tiny": None,  # the embedded model
     "0.1B": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12},
@@ -38,7 +39,9 @@ def measure(model: str, dtype: str, threads: int | None) -> dict[str, Any]:
     from kurabe.meter import Meter
     from kurabe.settings import RunSettings
 
-    settings = RunSettings.model_validate({"model": model, "dtype": dtype, "threads": threads, "device": "cpu"})
+    settings = RunSettings.model_validate(
+        {"model": model, "dtype": dtype, "threads": threads, "device": "cpu", "max_new_tokens": TOKENS}
+    )
     request, examples = intake.read(SUPPORT, settings)
     material = intake.material(request, examples)
     import torch
@@ -50,7 +53,9 @@ def measure(model: str, dtype: str, threads: int | None) -> dict[str, Any]:
     found = footprint.plan(work, material, backend)
     assert found is not None
     make = planning.request_maker(material, work.questions, work.max_new_tokens)
-    batch = max((b for b in work.batches if b.keys[0].trial == 0), key=lambda b: backend.count(make(b.keys[0]).messages))
+    batch = max(
+        (b for b in work.batches if b.keys[0].trial == 0), key=lambda b: backend.count(make(b.keys[0]).messages)
+    )
     with Meter() as training:
         for step in backend.train([work.trainings.compared[0].trial]):
             if step.step >= STEPS:

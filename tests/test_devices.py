@@ -147,9 +147,7 @@ def test_a_device_that_computes_otherwise_is_left_for_the_cpu_with_the_reason(
         assert "mps" in sentence(why, Texts(language))
 
 
-def test_a_device_that_fails_is_left_for_the_cpu_and_asked_again(
-    machine: Callable[..., None], tmp_path: Path
-) -> None:
+def test_a_device_that_fails_is_left_for_the_cpu_and_asked_again(machine: Callable[..., None], tmp_path: Path) -> None:
     machine("cpu", "mps")
     losses = Losses({MPS: NotImplementedError("The operator 'aten::x' is not implemented for MPS.\nMore.")})
     for _ in range(2):
@@ -193,7 +191,7 @@ def test_a_memory_that_cannot_be_written_costs_only_the_time(machine: Callable[.
     assert devices.prove(Chosen(MPS, WHY), "m", Losses({MPS: GOOD}), tmp_path / "file" / "d.json").place == MPS
 
 
-# --- three real steps, and bf16 on this processor ----------------------------------------------------------------------
+# --- three real steps, and bf16 on this processor --------------------------------------------------------------------
 
 
 def stored_in_bf16(folder: Path) -> Path:
@@ -259,7 +257,7 @@ def test_bf16_logits_are_those_of_float32_within_its_rounding(folder: Path) -> N
     assert found[1] == pytest.approx(found[0], rel=2e-2) and found[1] != found[0]
 
 
-def engine_row(length: int) -> "hf.Row":
+def engine_row(length: int) -> hf.Row:
     return hf.Row(list(range(10, 10 + length)), 0, 0, target=[7, 8, 9])
 
 

@@ -340,7 +340,7 @@ ENDED: list[BaseException] = [
         "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
         "allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
     ),
-    RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, other allocations: 1.00 GB, max allowed: 9.07 GB)."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB)."),
     MemoryError(),
 ]  # fmt: skip
 

@@ -93,7 +93,9 @@ class Pace:
         tried = list(self._answered.values())
         per_token, per_answer = nnls([[t.computed, 1.0] for t in tried], [t.seconds for t in tried])[0]
         make = planning.request_maker(self.material, work.questions, work.max_new_tokens)
-        asked = [make(key.model_copy(update={"arm": kind[0], "trial": 0})) for key in _spread(keys, CALIBRATION_ANSWERS)]
+        asked = [
+            make(key.model_copy(update={"arm": kind[0], "trial": 0})) for key in _spread(keys, CALIBRATION_ANSWERS)
+        ]
         tokens = sum(self.backend.count(request.messages) for request in asked) / len(asked)
         return float(per_token * tokens + per_answer)
 
@@ -200,7 +202,7 @@ def _kind(key: AnswerKey) -> tuple[str, str]:
 
 def _memory(found: Plan | None, work: planning.Work, measured: int) -> dict[str, int | None]:
     """Bytes by their use, as planned, and what was measured while a few steps and answers were tried."""
-    planned = {name: None for name in Plan._fields} if found is None else found._asdict() | {"peak": found.peak}
+    planned = dict.fromkeys(Plan._fields) if found is None else found._asdict() | {"peak": found.peak}
     return {**planned, "adapters": adapter_bytes([*work.trials, *work.swept]), "measured": measured}
 
 

@@ -83,7 +83,9 @@ class StackedLoRA(nn.Module):
     def _frozen(self, x: Tensor) -> Tensor:
         """The base's product, in the numbers that its weights are held in; what comes in and goes out is float32."""
         weight, bias = self.base.weight, self.base.bias
-        return F.linear(x, weight, bias) if weight.dtype == x.dtype else F.linear(x.to(weight.dtype), weight, bias).float()
+        return (
+            F.linear(x, weight, bias) if weight.dtype == x.dtype else F.linear(x.to(weight.dtype), weight, bias).float()
+        )
 
     def _train(self, x: Tensor, y: Tensor, stack: AdapterStack) -> Tensor:
         """The same with gradients: as many rows for each of the trials in training that take this step."""

@@ -3,7 +3,6 @@
 Knows no run. It asks no other machine for anything: Ollama is looked for on this machine only, for one second.
 """
 
-import contextlib
 import http.client
 import os
 import platform

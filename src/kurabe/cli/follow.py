@@ -205,7 +205,11 @@ def device_line(model: ModelInfo, processor: str, t: texts.Texts) -> str:
         "cli.follow.device_is", device=model.device, dtype=model.dtype, threads=model.threads,
         processor=plain(processor),
     )  # fmt: skip
-    return t("cli.follow.device_why", device=place, why=plain(sentences.sentence(model.chosen, t))) if model.chosen else place
+    return (
+        t("cli.follow.device_why", device=place, why=plain(sentences.sentence(model.chosen, t)))
+        if model.chosen
+        else place
+    )
 
 
 def memory_line(memory: Mapping[str, int | None], t: texts.Texts) -> str:

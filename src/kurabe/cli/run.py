@@ -51,7 +51,8 @@ def command(
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
         "documents": documents, "nearest": nearest,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
-        "retention": retention, "threads": threads, "device": device, "dtype": dtype, "questions_per_day": questions_per_day,
+        "retention": retention, "threads": threads, "device": device, "dtype": dtype,
+        "questions_per_day": questions_per_day,
         "samples": samples,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
