@@ -141,7 +141,7 @@ def distance(expected: Sequence[float], found: Sequence[float]) -> float:
     return max((gap if gap == gap else float("inf") for gap in gaps), default=float("inf"))
 
 
-def _values(place: Place) -> dict[str, str]:
+def _values(place: Place) -> dict[str, str | float]:
     return {"device": place.device, "dtype": place.dtype}
 
 

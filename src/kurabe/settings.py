@@ -68,9 +68,12 @@ class RunSettings(Record):
         0, ge=0, le=50, description="times a question of each example is answered at temperature 0.7; 0 leaves it out"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; none: as many as there are cores")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where the model runs: auto (CUDA, else MPS, else the CPU), cpu, cuda or mps"
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="numbers of the frozen layers' products; auto: bfloat16 where it is real, else float32"
+        "auto",
+        description="numbers of the frozen layers' products: float32, bfloat16, or auto (bfloat16 where it is real)",
     )
     runs: str = Field("runs", description="folder that holds the run folders")
     name: str | None = Field(None, description="name of the run folder; none: the file's name and the time")
