@@ -11,16 +11,17 @@ import time
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kurabe import arms, footprint, planning, storage
 from kurabe.memory import Plan
 from kurabe.meter import Meter
 from kurabe.model import Backend, TrialPlan
-from kurabe.schema import AnswerKey, Reason, Request, RunPlan, TrialInfo
+from kurabe.schema import AnswerKey, Reason, RunPlan, TrialInfo
 from kurabe.settings import RunSettings
 from kurabe.trials import Trials
 
+T = TypeVar("T")
 CALIBRATION_STEPS = 3  # of each trial; one more, the first, warms up and is not counted
 CALIBRATION_ANSWERS = 8  # of each kind of prompt; then a whole batch, because together they are faster
 PATIENCE = 60.0  # seconds that may be spent on trying one kind of work, once it is known how long it takes
@@ -138,9 +139,9 @@ class Pace:
         return found
 
 
-def _spread(requests: Sequence[Request], most: int) -> Sequence[Request]:
+def _spread(items: Sequence[T], most: int) -> Sequence[T]:
     """At most so many of them, evenly spread."""
-    return requests[:: math.ceil(len(requests) / most)]
+    return items[:: math.ceil(len(items) / most)]
 
 
 def forecast(
