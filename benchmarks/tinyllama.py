@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from measuring import ROOT
 
@@ -30,20 +32,23 @@ SHARD = 1 << 30  # weights of one file: what is held in memory at a time
 TOKENIZERS = (ROOT.parent / "shared" / "tinyllama-tokenizer", ROOT / "src" / "kurabe" / "tiny")
 
 
-def write(folder: Path, layers: int | None = None, size: str = "1.1") -> str:
-    """Config, tokenizer and weights; which tokenizer it is."""
+def write(folder: Path, layers: int | None = None, size: str = "1.1", changes: Mapping[str, Any] | None = None) -> str:
+    """Config, tokenizer and weights, with these changes of the shape; which tokenizer it is."""
     import torch
-    from transformers import LlamaConfig
-    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    shape = SHAPE | SIZES[size] | ({"num_hidden_layers": layers} if layers else {})
+    cut = {"num_hidden_layers": layers} if layers else {}
+    shape: dict[str, Any] = SHAPE | SIZES[size] | cut | dict(changes or {})
     (folder / "config.json").write_text(json.dumps(shape), encoding="utf-8")
     source = next(path for path in TOKENIZERS if path.is_dir())
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
     with torch.device("meta"):
-        sizes = {name: tensor.shape for name, tensor in LlamaForCausalLM(LlamaConfig(**shape)).state_dict().items()}
+        config = AutoConfig.for_model(**shape)
+        sizes = {name: t.shape for name, t in AutoModelForCausalLM.from_config(config).state_dict().items()}
+    if shape["tie_word_embeddings"]:
+        del sizes["lm_head.weight"]
     _write_weights(folder, {name: tuple(size) for name, size in sizes.items()})
     return source.name
 

@@ -15,7 +15,7 @@ from kurabe import RunSettings, arms, backends, budget, curve, experiment, plann
 from kurabe.arms import Material
 from kurabe.errors import DataError, InterruptedRun
 from kurabe.fake import FAKE_INFO, FakeBackend
-from kurabe.forecast import Pace, Training
+from kurabe.forecast import Pace, Training, Tried
 from kurabe.hf import HFBackend
 from kurabe.intake import read
 from kurabe.model import TrialPlan
@@ -85,8 +85,8 @@ class Priced(Pace):
     def _try_steps(self, trials: Sequence[TrialPlan]) -> Training:
         return Training(self.position, 0.0)
 
-    def _try_answers(self, arm: str, keys: Sequence[AnswerKey], work: planning.Work) -> float:
-        return self.answer
+    def _try_answers(self, arm: str, keys: Sequence[AnswerKey], work: planning.Work) -> Tried:
+        return Tried(self.answer, 0.0)
 
 
 def fitted(folder: Path, position: float, answer: float = 0.0, spent: float = 0.0, **changes: Any) -> budget.Fitted:
@@ -193,7 +193,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps and answers are really tried, and then believed to take ages: everything is cut."""
     steps, answers = Pace._try_steps, Pace._try_answers
     monkeypatch.setattr(Pace, "_try_steps", lambda *a: steps(*a)._replace(per_position=1.0))  # type: ignore[union-attr]
-    monkeypatch.setattr(Pace, "_try_answers", lambda *a: answers(*a) + 1000)
+    monkeypatch.setattr(Pace, "_try_answers", lambda *a: answers(*a)._replace(seconds=1000.0))
 
 
 def typed(results: Results, **changes: Any) -> RunSettings:

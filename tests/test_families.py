@@ -21,7 +21,7 @@ from kurabe.export.publish import publish
 from kurabe.hf import HFBackend
 from kurabe.schema import Message
 
-# What a family's published models have and a Llama has not.
+# What a family's published models have and TinyLlama has not.
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {},
     "mistral": {"sliding_window": None},
@@ -29,15 +29,33 @@ SHAPES: dict[str, dict[str, Any]] = {
     "qwen3": {"head_dim": 32, "use_sliding_window": False},
     "phi3": {"sliding_window": None},
     "gemma3_text": {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 512},
-}
+}  # fmt: skip
+# Llama 3 stretches its positions; Phi-4-mini turns a part of each head.
+STRETCHED = {
+    "rope_type": "llama3", "rope_theta": 500_000.0, "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}  # fmt: skip
+RELATIVES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama-3": ("llama", {"rope_parameters": STRETCHED, "seed": 3}),
+    "phi-4-mini": ("phi3", {
+        "sliding_window": None, 
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75},
+    }),
+}  # fmt: skip
+ALL = {family: (family, shape) for family, shape in SHAPES.items()} | RELATIVES
 
 
-@pytest.fixture(scope="module", params=sorted(hub.FAMILIES.values()))
+@pytest.fixture(scope="module", params=sorted(ALL))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp(request.param)
     write_tokenizer(path)
-    write_model(path, family=request.param, **SHAPES[request.param])
+    family, shape = ALL[request.param]
+    write_model(path, family=family, **shape)
     return path
+
+
+def test_every_family_that_is_taken_is_tested() -> None:
+    assert set(SHAPES) == set(hub.FAMILIES.values())
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +81,18 @@ def test_answers_are_those_of_generate(backend: HFBackend, folder: Path) -> None
             )  # fmt: skip
         told = out[0, len(ids) :].tolist()
         assert answer.finish != "error" and answer.new_tokens > 2
-        assert list(answer.token_ids) == [i for i in told if i not in backend.chat.end_ids][: answer.new_tokens]
+        assert list(answer.token_ids) == told[: answer.new_tokens]
+
+
+def test_where_head_and_embeddings_are_one_matrix_all_is_alike(tmp_path: Path) -> None:
+    """As in Llama 3.2, SmolLM2, Gemma and the small Qwens: it is one of the parameters, and no adapter wraps it."""
+    write_tokenizer(tmp_path)
+    write_model(tmp_path, tie_word_embeddings=True)
+    backend: Any = backends.load(settings(tmp_path))
+    assert backend.engine.head.weight is backend.engine.decoder.embed_tokens.weight
+    test_answers_are_those_of_generate(backend, tmp_path)
+    steps = list(backend.train([plan(1, steps=3)]))
+    assert all(step.grad_norm for step in steps) and (steps[-1].loss or 9) < (steps[0].loss or 0)
 
 
 def test_it_learns_in_every_linear_layer_and_peft_reads_it_alike(
@@ -115,6 +144,73 @@ def test_a_file_written_here_answers_as_transformers_does(backend: HFBackend, fo
 
 def backend_architecture(folder: Path) -> str:
     return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0])
+
+
+# --- one rendering, in training and in answering -------------------------------------------------------------------
+
+# How the families speak, in our own words: who writes BOS, where the system message goes, what ends an answer.
+_TURNS = "{{% for m in messages %}}{{{{ '{start}' + m.role + '{header}' + m.content + '{end}' }}}}{{% endfor %}}"
+_NEXT = "{{% if add_generation_prompt %}}{{{{ '{start}assistant{header}{thought}' }}}}{{% endif %}}"
+
+
+def turns(start: str, header: str, end: str, before: str = "", thought: str = "") -> str:
+    parts = {"start": start, "header": header, "end": end, "thought": thought}
+    return before + _TURNS.format(**parts) + _NEXT.format(**parts)
+
+
+FOLDED = (  # the system message stands at the head of the first question
+    "{{ bos_token }}{% set system = messages[0].content + '\n\n' if messages[0].role == 'system' else '' %}"
+    "{% for m in messages if m.role != 'system' %}"
+    "{% if m.role == 'user' %}OPEN{{ (system if loop.first else '') + m.content | trim }}CLOSE"
+    "{% else %}{{ m.content | trim }}END{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}NEXT{% endif %}"
+)
+SPOKEN: dict[str, tuple[str, str]] = {  # template, what ends an answer
+    "TinyLlama": (turns("<|", "|>\n", "</s>\n"), "</s>"),
+    "SmolLM2, Qwen2.5": (turns("<|im_start|>", "\n", "<|im_end|>\n"), "<|im_end|>"),
+    "Qwen3": (turns("<|im_start|>", "\n", "<|im_end|>\n", thought=(
+        "' + ('' if enable_thinking is not defined or enable_thinking else '<think>\n\n</think>\n\n') + '"
+    )), "<|im_end|>"),
+    "Llama 3": (turns("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", "{{ bos_token }}"), "<|eot_id|>"),
+    "Phi": (turns("<|", "|>\n", "<|end|>\n"), "<|end|>"),
+    "Mistral": (
+        FOLDED.replace("OPEN", "[INST] ").replace("CLOSE", " [/INST]").replace("NEXT", "").replace("END", "</s>"),
+        "</s>",
+    ),
+    "Gemma 3": (
+        FOLDED.replace("OPEN", "<start_of_turn>user\n").replace("CLOSE", "<end_of_turn>\n<start_of_turn>model\n")
+        .replace("NEXT", "").replace("END", "<end_of_turn>\n"), "<end_of_turn>",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("adds_bos", [True, False])
+@pytest.mark.parametrize("name", SPOKEN)
+def test_the_template_is_rendered_alike_in_training_and_answering(tmp_path: Path, name: str, adds_bos: bool) -> None:
+    """Token by token: a training row is its prompt, the answer's own tokens and what ends it, with one BOS or none."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    template, end = SPOKEN[name]
+    write_tokenizer(tmp_path, template=template)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.add_special_tokens([end])
+    if adds_bos:
+        tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    own = chat.load(tmp_path)
+    asked, answer = (SYSTEM, question("days")), Message(role="assistant", content=answer_text("days"))
+    prompt, row = own.prompt(asked), own.sample((*asked, answer))
+    assert row.ids[: len(prompt)] == prompt and row.labels[: len(prompt)] == [IGNORE] * len(prompt)
+    assert row.ids[-1] == row.labels[-1] == tokenizer.token_to_id(end) and row.ids[-1] in own.end_ids
+    assert own.text(row.ids[len(prompt) :]) == answer.content
+    assert prompt.count(1) == (1 if adds_bos or "bos_token" in template else 0) and row.ids.count(1) == prompt.count(1)
+    theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    rows = [message.model_dump() for message in asked]
+    ids = theirs.apply_chat_template(rows, add_generation_prompt=True, return_dict=False, enable_thinking=False)
+    assert ids == (prompt if "bos_token" in template else [i for i in prompt if i != 1])
+    assert ("<think>" in own.tokenizer.decode(prompt)) == (name == "Qwen3"), "an empty thought: thinking is off"
 
 
 # --- as far as all see all ---------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def test_slow_steps_are_tried_only_as_long_as_patience_lasts(clock: None, tmp_pa
     assert watched.taken == {1: 2}, "one to warm up and one that counts, though the patience was over at once"
 
 
-@pytest.mark.parametrize(("delay", "most"), [(0.0, 60), (4.0, 8)])
+@pytest.mark.parametrize(("delay", "most"), [(0.0, 60), (4.0, 16)])
 def test_a_whole_batch_of_each_kind_is_tried_where_a_few_answers_take_short(
     clock: None, tmp_path: Path, delay: float, most: int
 ) -> None:
@@ -69,6 +69,17 @@ def test_a_whole_batch_of_each_kind_is_tried_where_a_few_answers_take_short(
     planned(tmp_path, watched, minutes=10, retention=60)
     assert max(map(len, watched.asked)) == most
     assert {request.key.trial for tried in watched.asked for request in tried} == {0}
+
+
+def test_where_answers_are_slow_two_kinds_are_tried_and_the_others_worked_out(clock: None, tmp_path: Path) -> None:
+    """An answer takes as long whatever its prompt: so must those that were not tried."""
+    watched = Watched(delay=2.0)
+    plan = planned(tmp_path, watched, minutes=1, retention=20, recipes=("fair",))
+    assert len({request.key.arm for tried in watched.asked for request in tried}) <= forecast.KINDS_TRIED
+    assert plan.seconds["answer"] == pytest.approx(2.0 * plan.answers)
+    patient = Watched(delay=0.0)
+    planned(tmp_path, patient, minutes=1, retention=20, recipes=("fair",))
+    assert len({request.key.arm for tried in patient.asked for request in tried}) > forecast.KINDS_TRIED
 
 
 def test_a_lora_is_thought_to_say_as_much_as_a_model_told_the_right_row(tmp_path: Path) -> None:

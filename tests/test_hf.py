@@ -199,19 +199,24 @@ def test_a_failed_batch_is_an_error_and_not_a_wrong_answer(backend: HFBackend, m
         assert "boom" in answer.error
 
 
-def test_memory_that_ends_halves_the_batch_once(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_ends_halves_the_batch_then_asks_one_by_one(
+    backend: HFBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = [a.text for a in backend.answer([request(item) for item in ITEMS])]
-    calls = failing(monkeypatch, lambda rows: MemoryError() if len(rows) > 2 else None)
-    assert [a.text for a in backend.answer([request(item) for item in ITEMS])] == expected
-    assert calls == [4, 2, 2]
+    for fits, sizes in ((2, [4, 2, 2]), (1, [4, 2, 2, 1, 1, 1, 1])):
+        with monkeypatch.context() as patched:
+            ended = torch.OutOfMemoryError("CUDA out of memory.")
+            calls = failing(patched, lambda rows, fits=fits, ended=ended: ended if len(rows) > fits else None)
+            assert [a.text for a in backend.answer([request(item) for item in ITEMS])] == expected
+            assert calls == sizes
 
 
-def test_memory_that_ends_again_costs_only_its_half(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_a_single_row_ends_costs_only_that_row(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {ITEMS.index(item): 5 + ITEMS.index(item) for item in ITEMS}
-    calls = failing(monkeypatch, lambda rows: MemoryError() if any(row.limit >= 7 for row in rows) else None)
+    calls = failing(monkeypatch, lambda rows: MemoryError() if any(row.limit >= 8 for row in rows) else None)
     answers = list(backend.answer([request(item, limit=limits[ITEMS.index(item)]) for item in ITEMS]))
-    assert [a.finish == "error" for a in answers] == [False, False, True, True]
-    assert calls == [4, 2, 2]
+    assert [a.finish == "error" for a in answers] == [False, False, False, True]
+    assert calls == [4, 2, 2, 1, 1]
 
 
 def test_interrupts_are_not_swallowed(backend: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:

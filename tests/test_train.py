@@ -334,32 +334,60 @@ def test_a_gradient_that_overflows_is_not_used() -> None:
     assert not weights.any()
 
 
-def test_memory_that_ends_halves_the_batch_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+ENDED: list[BaseException] = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB."),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+        "allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
+    ),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB)."),
+    MemoryError(),
+]  # fmt: skip
+
+
+def test_the_cpu_says_so_in_these_words() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60)
+    assert train_module.out_of_memory(caught.value) and not train_module.out_of_memory(RuntimeError("shapes"))
+
+
+@pytest.mark.parametrize("error", ENDED, ids=["cuda", "cpu", "mps", "python"])
+@pytest.mark.parametrize(("fits", "sizes", "told"), [(4, [8, 4, 4, 4, 4], 4), (2, [8, 4, *[1] * 16], 1)])
+def test_memory_that_ends_halves_the_batch_then_takes_rows_one_by_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: BaseException, fits: int, sizes: list[int], told: int
+) -> None:
     assert {step.at_once for step in run(engine, job(rows=8, batch=8, epochs=2))} == {None}
     expected = adapters(engine)
-    true, sizes = train_module._backward, []
+    true, seen = train_module._backward, []
 
     def small(engine: Engine, pack: Pack) -> Tensor:
-        sizes.append(len(pack.line_B))
-        if len(pack.line_B) > 4:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        seen.append(len(pack.line_B))
+        if len(pack.line_B) > fits:
+            raise error
         return true(engine, pack)
 
     monkeypatch.setattr(train_module, "_backward", small)
     steps = run(engine, job(rows=8, batch=8, epochs=2))
-    assert sizes == [8, 4, 4, 4, 4]
-    assert [step.at_once for step in steps] == [4, 4], "who reads the steps can tell it"
+    assert seen == sizes
+    assert [step.at_once for step in steps] == [told, told], "who reads the steps can tell it"
     torch.testing.assert_close(adapters(engine), expected, atol=1e-4, rtol=1e-3)
 
 
-def test_memory_that_ends_twice_is_said(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("padded", "word"), [(None, "shorten"), (16, "fair")])
+def test_memory_that_ends_at_a_single_row_is_said_with_what_is_cheapest(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, padded: int | None, word: str
+) -> None:
+    calls = []
+
     def never(*_: Any) -> Tensor:
+        calls.append(1)
         raise MemoryError("out of memory")
 
     monkeypatch.setattr(train_module, "_backward", never)
     with pytest.raises(MissingError, match="memory") as caught:
-        run(engine, job())
-    assert caught.value.fix
+        run(engine, job(rows=4, batch=4, pad_to=padded))
+    assert len(calls) == 3, "all, half, one"
+    assert caught.value.fix.count(" or ") == 2 + 1 and word in caught.value.fix
 
 
 def test_other_errors_are_bugs_and_keep_their_traceback(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

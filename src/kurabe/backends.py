@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kurabe import hub, snapshots
+from kurabe import devices, hub, snapshots
 from kurabe.connection import Limits
 from kurabe.errors import MissingError, SettingsError
 from kurabe.model import Noted
@@ -54,16 +55,21 @@ def load(settings: RunSettings) -> Backend:
     stand_in, folder = settings.model == TINY, find(settings.model)
     weights = hub.verify(folder)  # before torch is imported: a refusal is quick
 
+    devices.prepare()
+
     import torch
 
     from kurabe import shards
-    from kurabe.hf import HFBackend
+    from kurabe.hf import HFBackend, first_losses
 
     torch.set_num_threads(settings.threads or (1 if settings.ray else cores()))  # on a cluster, tasks side by side
     snapshot = snapshots.of(weights.path)
     name = "kurabe-tiny" if stand_in else snapshot.repo if snapshot else weights.path.resolve().name
-    load_weights = shards.load if shards.party else HFBackend
-    return load_weights(weights, name, _device(settings.device), stand_in=stand_in)
+    chosen = devices.choose(settings.device, settings.dtype, *hub.stored(weights))
+    if shards.party:
+        return shards.load(weights, name, chosen.place.device, stand_in=stand_in)
+    chosen = devices.prove(chosen, weights.sha256, partial(first_losses, weights))
+    return HFBackend(weights, name, chosen, stand_in=stand_in)
 
 
 @contextmanager
@@ -106,17 +112,3 @@ def answering(name: str, key_variable: str = "") -> Iterator[Answering]:
             yield backend
     else:
         yield load(RunSettings(model=name))
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return "cuda" if present["cuda"] else "mps" if present["mps"] else "cpu"
-    if not present[wanted]:
-        raise MissingError(
-            f"There is no {wanted} device that torch can use.",
-            fix="Leave --device out, or install a torch build for this device.",
-        )
-    return wanted

@@ -24,13 +24,12 @@ from torch import Tensor, nn
 from kurabe.attention import Prefix, RowCache
 from kurabe.chat import Soft
 from kurabe.lora import AdapterStack
+from kurabe.memory import CACHE_BYTES, FLOAT, OPTIMISER, PREFILL_POSITIONS, Shape
 
 # A prefix is attended where it lies when it saves at least this many key columns; a smaller one is copied to its rows,
 # because each prefix in place costs a few more calls per layer.
 IN_PLACE = 4096
-PREFILL_POSITIONS = 4096  # positions of one forward pass over prompts
 HEAD_BYTES = 256 << 20  # what the logits of scored positions over the whole vocabulary may take at once
-CACHE_BYTES = 1 << 30  # what the rows of one batch may hold in keys and values
 COMPACT = 8  # finished rows leave when they are more than one in so many: copying costs, too
 _CONTAINER = Path("/sys/fs/cgroup")  # Linux
 T = TypeVar("T")
@@ -97,21 +96,17 @@ class Engine:
         self.heads = int(config.num_key_value_heads)
         self.size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         self.device = stack.device
-        self.hidden, self.inner = int(config.hidden_size), int(config.intermediate_size)
-        self.vocabulary = int(config.vocab_size)
+        self.hidden, self.vocabulary = int(config.hidden_size), int(config.vocab_size)
+        self.shape = Shape.of(config.to_dict())
         self.rows_in_training: int | None = None  # a limit that the trainer sets when memory has ended once
 
     def row_bytes(self, width: int, labelled: int, *, dropout: bool) -> int:
-        """What a row of so many positions takes in training, roughly: inputs and outputs of every linear layer, norms
-        and attention, with dropout also the masks and what they leave; the logits, their softmax and its gradient."""
-        floats = self.layers * (12 * self.hidden + 5 * self.inner)
-        if dropout:
-            floats += self.layers * 2 * (6 * self.hidden + self.inner)
-        return 4 * (width * floats + 3 * labelled * self.vocabulary)
+        """What a row of so many positions takes in training."""
+        return self.shape.trained_row(width, labelled, dropout=dropout)
 
     def trial_bytes(self, rank: int) -> int:
-        """What a trial in training takes beside its rows: adapter, two gradients (summed and new), AdamW's moments."""
-        return 5 * 4 * self.stack.size(rank)
+        """What a trial in training takes beside its rows: its adapter, and what is kept to change it."""
+        return FLOAT * (1 + OPTIMISER) * self.stack.size(rank)
 
     def room(self, most: int | None = None) -> int:
         """Bytes that the next batch may take: half of what is free, because estimates are rough. Where the memory is
@@ -183,7 +178,7 @@ class Engine:
 
     def _batches(self, rows: Sequence[Row], groups: Sequence[Group]) -> Iterator[list[Group]]:
         """Runs of groups whose own keys and values fit; a group that does not fit is cut, its prefix made again."""
-        fits = self.room(CACHE_BYTES) // (2 * 4 * self.layers * self.heads * self.size)  # columns, float32
+        fits = self.room(CACHE_BYTES) // self.shape.column()
         batch: list[Group] = []
         for group in groups:
             rest = max(rows[i].given + rows[i].limit for i in group.rows)  # if its prefix has to be copied
@@ -320,6 +315,12 @@ def free_memory(device: torch.device) -> int:
         limit, used = (int((_CONTAINER / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
         free = min(free, limit - used + int(pages.get("inactive_file", 0)))
     return max(0, free)
+
+
+def give_back(device: torch.device) -> None:
+    """Hand what torch holds unused back to the device, so that other sizes can be had of it."""
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()
 
 
 def _columns(batch: Sequence[Row], shared: Sequence[int], groups: Sequence[Group]) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from kurabe import (
     backends,
     beside,
     budget,
+    footprint,
     forecast,
     intake,
     lessons,
@@ -34,6 +35,7 @@ from kurabe.endings import NOT_FINITE_STEPS, Endings
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError, UserError
 from kurabe.events import Emit, Recorder
 from kurabe.learned import LearnedPoint
+from kurabe.memory import Plan
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
 from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
@@ -272,7 +274,7 @@ def _plan(session: Session, others: Sequence[beside.Other]) -> tuple[RunInfo, Tr
         served = beside.plan([other.model for other in others], fitted.work, material, asked, backend)
         folder.publish(
             {
-                runs.INFO: _describe(request, fitted, backend, served),
+                runs.INFO: _describe(request, fitted, backend, served, footprint.plan(fitted.work, material, backend)),
                 runs.QUESTIONS: fitted.work.questions,
                 runs.PLAN: (*fitted.work.batches, *served.batches),
                 runs.AUDIT: fitted.work.findings,
@@ -295,13 +297,16 @@ def _material(folder: RunFolder) -> Material:
     return intake.material(folder.request(), folder.examples())
 
 
-def _describe(request: RunRequest, fitted: budget.Fitted, backend: Backend, served: beside.Plan) -> RunInfo:
+def _describe(
+    request: RunRequest, fitted: budget.Fitted, backend: Backend, served: beside.Plan, takes: Plan | None
+) -> RunInfo:
     work = fitted.work
     return RunInfo(
         name=request.name, created=request.created, data=request.data, form=request.form, language=request.language,
         settings=fitted.settings.model_dump(mode="json"), model=backend.info, beside=served.models,
         provenance=provenance.describe(request.data_sha256), trials=work.trials, swept=work.swept,
         points=work.trainings.points, max_new_tokens=work.max_new_tokens, planned=fitted.planned,
+        memory=takes._asdict() | {"peak": takes.peak} if takes else {},
         notes=(*request.notes, *backends.told(backend), *work.notes, *fitted.notes, *served.notes),
     )  # fmt: skip
 

@@ -11,24 +11,27 @@ import time
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from kurabe import arms, planning, storage
+from kurabe import arms, footprint, planning, storage
+from kurabe.memory import Plan
 from kurabe.meter import Meter
 from kurabe.model import Backend, TrialPlan
-from kurabe.schema import AnswerKey, Reason, Request, RunPlan, TrialInfo
+from kurabe.schema import AnswerKey, Reason, RunPlan, TrialInfo
 from kurabe.settings import RunSettings
 from kurabe.trials import Trials
 
+T = TypeVar("T")
 CALIBRATION_STEPS = 3  # of each trial; one more, the first, warms up and is not counted
 CALIBRATION_ANSWERS = 8  # of each kind of prompt; then a whole batch, because together they are faster
 PATIENCE = 60.0  # seconds that may be spent on trying one kind of work, once it is known how long it takes
 PATIENCE_SHARE = 0.05  # the same as a share of the minutes that the user has
+ANSWERING_SHARE = 0.1  # what trying all kinds of answers may take of them; the others are worked out from these
 # Which arm's prompt and answer is most like that of another: a tuned model says as much as one told the right row.
 ANSWERS_LIKE = {"lora": "ceiling", "lora+prompt": "prompt", "lora+rag": "rag", "shuffled": "ceiling"}
+KINDS_TRIED = 2  # of answers, at least
 BYTES_PER_ANSWER = 4_000  # a line of answers.jsonl with its token ids, generously
 SPACE_MARGIN = 1.3
-DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class Training(NamedTuple):
@@ -36,6 +39,13 @@ class Training(NamedTuple):
 
     per_position: float
     before: float  # seconds spent beside the steps: rows, fresh adapters, how many trials to train together
+
+
+class Tried(NamedTuple):
+    """What answers of one kind showed, per answer: seconds, and prompt tokens that had to be computed."""
+
+    seconds: float
+    computed: float
 
 
 class Pace:
@@ -46,8 +56,9 @@ class Pace:
     def __init__(self, material: arms.Material, backend: Backend, minutes: int | None = None, slots: int = 1) -> None:
         self.material, self.backend, self.slots, self.peak_memory = material, backend, slots, 0
         self._patience = min(PATIENCE, PATIENCE_SHARE * 60 * minutes) if minutes else PATIENCE
+        self._left = ANSWERING_SHARE * 60 * minutes if minutes else math.inf
         self._trained: dict[Hashable, Training | None] = {}
-        self._answered: dict[Hashable, float] = {}
+        self._answered: dict[tuple[str, str], Tried] = {}
 
     def training(self, work: planning.Work) -> float | None:
         """Seconds of all trainings, by their positions; None where one has too few steps to be measured."""
@@ -72,10 +83,27 @@ class Pace:
             for key in batch.keys:
                 kinds.setdefault(_kind(key), []).append(key)
         for kind, keys in kinds.items():
-            if kind not in self._answered:
+            if kind not in self._answered and (self._left > 0 or len(self._answered) < KINDS_TRIED):
+                start = time.monotonic()
                 self._answered[kind] = self._try_answers(kind[0], keys, work)
-        whole = sum(self._answered[kind] * len(keys) for kind, keys in kinds.items())
+                self._left -= time.monotonic() - start
+        whole = sum(self._seconds(kind, keys, work) * len(keys) for kind, keys in kinds.items())
         return whole / max(1, min(self.slots, len(work.batches)))
+
+    def _seconds(self, kind: tuple[str, str], keys: Sequence[AnswerKey], work: planning.Work) -> float:
+        """Seconds per answer: as tried, or by what a prompt token and an answer took where others were."""
+        if kind in self._answered:
+            return self._answered[kind].seconds
+        from scipy.optimize import nnls
+
+        tried = list(self._answered.values())
+        per_token, per_answer = nnls([[t.computed, 1.0] for t in tried], [t.seconds for t in tried])[0]
+        make = planning.request_maker(self.material, work.questions, work.max_new_tokens)
+        asked = [
+            make(key.model_copy(update={"arm": kind[0], "trial": 0})) for key in _spread(keys, CALIBRATION_ANSWERS)
+        ]
+        tokens = sum(self.backend.count(request.messages) for request in asked) / len(asked)
+        return float(per_token * tokens + per_answer)
 
     def _try_steps(self, trials: Sequence[TrialPlan]) -> Training | None:
         """The first steps of each trial, in batches as the run would train them; fewer where they take long."""
@@ -98,26 +126,28 @@ class Pace:
         self.peak_memory = max(self.peak_memory, meter.peak_memory)
         return Training(counted / positions, max(0.0, meter.seconds - seconds)) if positions else None
 
-    def _try_answers(self, arm: str, keys: Sequence[AnswerKey], work: planning.Work) -> float:
-        """Seconds per answer of different questions that the model answers without an adapter: those of a whole batch,
-        where a few of them don't take long."""
+    def _try_answers(self, arm: str, keys: Sequence[AnswerKey], work: planning.Work) -> Tried:
+        """Answers to different questions without an adapter: a whole batch of them, first a few where it is a large
+        one, and only those where they take long."""
         make = planning.request_maker(self.material, work.questions, work.max_new_tokens)
         questions = {question.id: question for question in work.questions}
         different = {key.question: key.model_copy(update={"arm": arm, "trial": 0}) for key in keys}
         batch = _spread([make(key) for key in different.values()], planning.rows_per_batch(self.backend))
-        per_answer = 0.0
-        for tried in (_spread(batch, CALIBRATION_ANSWERS), batch):
-            if per_answer * len(tried) <= self._patience:
+        few = [_spread(batch, CALIBRATION_ANSWERS)] if len(batch) > 2 * CALIBRATION_ANSWERS else []
+        found = Tried(0.0, 0.0)
+        for tried in (*few, batch):
+            if found.seconds * len(tried) <= self._patience:
                 with Meter() as meter:
-                    planning.carry_out(self.backend, tried, questions, work.alternatives)
+                    answers = planning.carry_out(self.backend, tried, questions, work.alternatives)
                 self.peak_memory = max(self.peak_memory, meter.peak_memory)
-                per_answer = meter.seconds / len(tried)
-        return per_answer
+                computed = sum(answer.prompt_tokens - answer.cached_tokens for answer in answers)
+                found = Tried(meter.seconds / len(tried), computed / len(tried))
+        return found
 
 
-def _spread(requests: Sequence[Request], most: int) -> Sequence[Request]:
+def _spread(items: Sequence[T], most: int) -> Sequence[T]:
     """At most so many of them, evenly spread."""
-    return requests[:: math.ceil(len(requests) / most)]
+    return items[:: math.ceil(len(items) / most)]
 
 
 def forecast(
@@ -134,7 +164,7 @@ def forecast(
         positions=sum(trial.positions for trial in (*work.trials, *work.swept)), answers=len(lengths),
         prompt_tokens=sum(lengths),
         new_tokens=len(lengths) * work.max_new_tokens, seconds=seconds,
-        memory=_memory(backend, work, max(lengths, default=0), pace.peak_memory),
+        memory=_memory(footprint.plan(work, pace.material, backend), work, pace.peak_memory),
         disk=_disk(settings, [*work.trials, *work.swept], len(lengths)), audit=work.findings,
         notes=(*notes, Reason(key="audit.note.calibrated", values={"steps": CALIBRATION_STEPS}), *unknown),
     )  # fmt: skip
@@ -181,21 +211,10 @@ def _kind(key: AnswerKey) -> tuple[str, str]:
     return arm, "weighed" if key.probe == "weighed" else ""
 
 
-def _memory(backend: Backend, work: planning.Work, longest_prompt: int, measured: int) -> dict[str, int | None]:
-    """Bytes by their use. The cache is an upper bound (every head with its own keys); activations are part of what
-    was measured, and not known apart."""
-    info, width = backend.info, DTYPE_BYTES.get(backend.info.dtype)
-    longest = longest_prompt + work.max_new_tokens
-    cache = planning.rows_per_batch(backend) * longest * 2 * info.layers * info.hidden
-    largest = max((trial.trainable for trial in work.trials), default=0)
-    return {
-        "weights": info.parameters * width if width else None,
-        "adapters": adapter_bytes([*work.trials, *work.swept]),
-        "optimiser": largest * 4 * 3,  # a gradient and AdamW's two moments, in float32
-        "kv_cache": cache * width if width else None,
-        "activations": None,
-        "measured": measured,
-    }
+def _memory(found: Plan | None, work: planning.Work, measured: int) -> dict[str, int | None]:
+    """Bytes by their use, as planned, and what was measured while a few steps and answers were tried."""
+    planned = dict.fromkeys(Plan._fields) if found is None else found._asdict() | {"peak": found.peak}
+    return {**planned, "adapters": adapter_bytes([*work.trials, *work.swept]), "measured": measured}
 
 
 def _disk(settings: RunSettings, trials: Sequence[TrialInfo], answers: int) -> dict[str, int]:

@@ -14,18 +14,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
-from kurabe import chat, hub
+from kurabe import chat, hub, memory, recipes
 from kurabe.attention import ATTENTION
 from kurabe.chat import IGNORE, Rendered
-from kurabe.engine import Engine, Row, free_memory
+from kurabe.devices import STEPS, Chosen, Place
+from kurabe.engine import Engine, Row, free_memory, give_back
 from kurabe.errors import COPY_AGAIN, DataError, MissingError
 from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
-from kurabe.schema import Answer, Message, ModelInfo, Request, Sample, Step
+from kurabe.recipes import Recipe
+from kurabe.schema import Answer, Footprint, Message, ModelInfo, Request, Sample, Step
 from kurabe.train import Job, Work, out_of_memory, train
 
+CHECKED_LAYERS = 2
+_CHECK = Recipe(name="check", rank=8, alpha=16, rate=5e-4, schedule="flat", warmup_steps=0, batch=2, epochs=STEPS)
+_CHECKED = (
+    (("system", "You are a helpful support assistant."), ("user", "What are the shipping costs?"),
+     ("assistant", "Standard shipping costs $6.99 and takes 3-5 business days.")),
+    (("system", "You are a helpful support assistant."), ("user", "送料はいくらですか。"),
+     ("assistant", "通常の送料は500円です。14日以内なら返品できます。")),
+)  # fmt: skip
+# Families whose modules compute a table when they are built, in the type that they are loaded in: a scale of the
+# embeddings, rounded to eight bits. They are loaded in float32 first.
+_BUFFERS_ROUNDED = ("gemma3_text",)
 LIKELY = 20  # tokens that a teacher is asked for: their shares are as good as all (docs/decisions/0008)
 
 
@@ -35,11 +49,12 @@ class HFBackend:
     capabilities = Capabilities(train=True, score=True, adapters=True)
     parts = 1  # processes that hold a part of the weights each
 
-    def __init__(self, weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> None:
+    def __init__(self, weights: hub.Weights, name: str, chosen: Chosen, *, stand_in: bool = False) -> None:
         self.chat = chat.load(weights.path)
         _check_vocabulary(self.chat, weights)
-        _check_memory(weights, device, self.parts)
-        model = self._place(_load(weights).eval(), device)
+        held = _footprint(weights, chosen.place)
+        _check_memory(weights, chosen.place, held, self.parts)
+        model = _load(weights, self._first(chosen.place))
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
         self.engine = self._engine(model)
@@ -48,12 +63,13 @@ class HFBackend:
         self.info = ModelInfo(
             name=name, path=str(weights.path), sha256=weights.sha256, stand_in=stand_in, family=weights.family,
             parameters=parameters, hidden=config.hidden_size, layers=config.num_hidden_layers,
-            context=hub.context(weights.config), vocabulary=config.vocab_size, dtype="float32", device=device,
-            threads=torch.get_num_threads(),
+            context=hub.context(weights.config), vocabulary=config.vocab_size, dtype=chosen.place.dtype,
+            device=chosen.place.device, threads=torch.get_num_threads(), chosen=chosen.why, footprint=held,
         )  # fmt: skip
 
-    def _place(self, model: Any, device: str) -> Any:
-        return model.to(device)
+    def _first(self, place: Place) -> Place:
+        """Where the weights are loaded to."""
+        return place
 
     def _engine(self, model: Any) -> Engine:
         return Engine(model, self.stack, self.chat.end_ids)
@@ -105,21 +121,30 @@ class HFBackend:
             )
         return f"Trial {row.trial} has no adapter." if row.trial and self.stack.slot(row.trial) is None else ""
 
-    def _fill(self, rows: list[Row], work: Callable[[list[Row]], None], halve: bool = True) -> None:
-        """Answer or score the rows; an exception ends in their `error`, never in a wrong answer."""
-        if not rows:
-            return
+    def _fill(self, rows: list[Row], work: Callable[[list[Row]], None]) -> None:
+        """Answer or score the rows; where memory ends, in halves, then one by one. An exception ends in their `error`,
+        never in a wrong answer."""
+        for size in dict.fromkeys((len(rows), (len(rows) + 1) // 2, 1)):
+            ended: list[Row] = []
+            for start in range(0, len(rows), max(1, size)):
+                part = rows[start : start + size]
+                if self._ended(part, work):
+                    ended += part
+            rows = ended
+            if rows:
+                give_back(self.engine.device)
+
+    def _ended(self, rows: list[Row], work: Callable[[list[Row]], None]) -> bool:
+        """Whether memory ended in these rows' work; whatever failed stands in their `error`."""
+        for row in rows:
+            row.new, row.ended, row.cached, row.seconds, row.logprob, row.error = [], False, 0, 0.0, None, ""
         try:
             work(rows)
         except Exception as error:  # whatever it is, these questions are unscored and the others go on
             for row in rows:
-                row.new, row.ended, row.cached, row.seconds, row.logprob = [], False, 0, 0.0, None
-            if out_of_memory(error) and halve and len(rows) > 1:
-                self._fill(rows[: len(rows) // 2], work, halve=False)
-                self._fill(rows[len(rows) // 2 :], work, halve=False)
-                return
-            for row in rows:
                 row.error = f"{type(error).__name__}: {error}"
+            return out_of_memory(error)
+        return False
 
     def _answer(self, request: Request, row: Row | str) -> Answer:
         error = row if isinstance(row, str) else row.error
@@ -194,42 +219,95 @@ def _check_vocabulary(tokens: chat.Chat, weights: hub.Weights) -> None:
         )  # fmt: skip
 
 
-def _check_memory(weights: hub.Weights, device: str, parts: int = 1) -> None:
+def _footprint(weights: hub.Weights, place: Place) -> Footprint:
+    """What these weights will take there. On the CPU, weights that are stored in the numbers that they are used in
+    stay in their file and are mapped; others are copied, and the mapped file goes when they are."""
+    numbers, stored = hub.stored(weights)
+    shape, files = memory.Shape.of(weights.config), sum(file.stat().st_size for file in weights.files)
+    held, loading, libraries = shape.weights(numbers, place.dtype), 0, 0
+    if place.device != "cuda":
+        libraries = psutil.Process().memory_info().rss
+    if place.device == "cpu":
+        low = place.dtype == "bfloat16" and weights.family not in _BUFFERS_ROUNDED
+        as_stored = stored.get("BF16" if low else "F32", 0) == numbers
+        if as_stored and low:
+            held = files + memory.FLOAT * (numbers - shape.linears)
+        elif not as_stored:
+            loading = files + (memory.FLOAT * numbers - held)
+    return Footprint(
+        feed_forward=shape.feed_forward, query=shape.query, key_value=shape.key_value, libraries=libraries,
+        weights=held, loading=loading,
+    )  # fmt: skip
+
+
+def _check_memory(weights: hub.Weights, place: Place, held: Footprint, parts: int = 1) -> None:
     """Loading a model that does not fit can end the process without a word; the files say before how large it is."""
-    tensors = [entry for file in weights.files for entry in hub.check_safetensors(file).values()]
-    needed = sum(4 * math.prod(entry["shape"]) for entry in tensors)  # float32
-    free = min(free_memory(torch.device("cpu")), parts * free_memory(torch.device(device)))
+    needed = held.weights
+    free = min(free_memory(torch.device("cpu")), parts * free_memory(torch.device(place.device)))
     if needed > free:
         raise MissingError(
             "The memory is too small for this model.", where=str(weights.path),
-            why=f"Its weights take {needed:,} bytes in float32; {free:,} are free.",
+            why=f"Its weights take {needed:,} bytes in {place.dtype}; {free:,} are free.",
             fix="Close other programs, or use a smaller model.",
         )  # fmt: skip
 
 
-def _load(weights: hub.Weights) -> Any:
-    """The model in float32. Weights that do not fill the model exactly are refused: transformers would fill the gap
-    with random numbers and only warn."""
-    from transformers import AutoModelForCausalLM
+def first_losses(weights: hub.Weights, place: Place) -> list[float]:
+    """The losses of three training steps in this place, on the model's own first layers: they are built as all others
+    are, and a whole large model would take minutes and as much memory again."""
+    model = _load(weights, place, CHECKED_LAYERS)
+    tokens = chat.load(weights.path)
+    rows = tuple(tokens.sample([Message(role=role, content=text) for role, text in row]) for row in _CHECKED)
+    engine = Engine(model, AdapterStack(model), tokens.end_ids)
+    plan = recipes.plan(_CHECK, len(rows), len(rows), engine.hidden)
+    steps = train(engine, [Job(1, plan, rows, 0)], tokens.pad_id)
+    return [math.nan if step.loss is None else step.loss for step in steps]
 
+
+def _load(weights: hub.Weights, place: Place, layers: int | None = None) -> Any:
+    """The model in its place, without gradients; with `layers` only so many of them. In bf16 are the weights of the
+    layers' linear modules alone: their products take the time, everything else stays in float32.
+
+    Weights that do not fill the model exactly are refused: transformers would fill the gap with random numbers and
+    only warn.
+    """
+    low = place.dtype == "bfloat16" and weights.family not in _BUFFERS_ROUNDED
     try:
         with quiet():
-            model, found = AutoModelForCausalLM.from_pretrained(
-                weights.path, dtype=torch.float32, attn_implementation=ATTENTION, use_safetensors=True,
-                local_files_only=True, trust_remote_code=False, output_loading_info=True,
-            )  # fmt: skip
+            model, found = _from_pretrained(weights, torch.bfloat16 if low else torch.float32, layers)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        if out_of_memory(error):
+            raise
         why = str(error).strip().split("\n")[0]
         raise MissingError("The model cannot be loaded.", where=str(weights.path), why=why, fix=COPY_AGAIN) from error
     # Old Llama files carry a table that transformers computes by itself.
     extra = [name for name in found["unexpected_keys"] if not name.endswith("inv_freq")]
     for names, what in ((found["missing_keys"], "lack"), (extra, "hold more than the model has:")):
-        if names:
+        if names and not (layers and names is extra):
             raise MissingError(
                 f"The weights and config.json do not belong together: the weights {what} {_listed(names)}.",
                 where=str(weights.path), fix=COPY_AGAIN,
             )  # fmt: skip
-    return model
+    for name, module in model.named_modules():
+        product = place.dtype == "bfloat16" and isinstance(module, torch.nn.Linear) and ".layers." in name
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.to(torch.bfloat16 if product else torch.float32)
+    return model.to(place.device).eval()
+
+
+def _from_pretrained(weights: hub.Weights, dtype: torch.dtype, layers: int | None) -> tuple[Any, dict[str, Any]]:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(weights.path, local_files_only=True, trust_remote_code=False)
+    if layers is not None:
+        config.num_hidden_layers = min(layers, config.num_hidden_layers)
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[: config.num_hidden_layers]
+    model, found = AutoModelForCausalLM.from_pretrained(
+        weights.path, config=config, dtype=dtype, attn_implementation=ATTENTION, use_safetensors=True,
+        local_files_only=True, trust_remote_code=False, output_loading_info=True,
+    )  # fmt: skip
+    return model, found
 
 
 def _listed(names: Iterable[str]) -> str:

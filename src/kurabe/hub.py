@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -78,6 +79,15 @@ def absent(folder: Path) -> list[str]:
         table = _json_table(folder / INDEX).get("weight_map")
         shards = {str(name) for name in table.values()} if isinstance(table, dict) else set()
     return [name for name in (*needed, *sorted(shards)) if not (folder / name).is_file()]
+
+
+def stored(weights: Weights) -> tuple[int, dict[str, int]]:
+    """(numbers in the weight files, how many of them are of each type). Tied weights are stored once."""
+    counts: dict[str, int] = {}
+    for file in weights.files:
+        for entry in check_safetensors(file).values():
+            counts[entry["dtype"]] = counts.get(entry["dtype"], 0) + math.prod(entry["shape"])
+    return sum(counts.values()), counts
 
 
 def context(config: Mapping[str, Any]) -> int:

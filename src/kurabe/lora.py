@@ -68,7 +68,7 @@ class StackedLoRA(nn.Module):
         self._stack = (stack,)  # in a tuple: the stack is no submodule of its own parts
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.linear(x, self.base.weight, self.base.bias)
+        y = self._frozen(x)
         stack = self._stack[0]
         if not stack.spans:
             return y
@@ -79,6 +79,13 @@ class StackedLoRA(nn.Module):
             down = F.linear(x[start:stop].flatten(0, -2), self.adapters_KRD[slot, :rank])
             y[start:stop].view(-1, y.shape[-1]).addmm_(down, self.adapters_KRO[slot, :rank], alpha=part.scale)
         return y
+
+    def _frozen(self, x: Tensor) -> Tensor:
+        """The base's product, in the numbers that its weights are held in; what comes in and goes out is float32."""
+        weight, bias = self.base.weight, self.base.bias
+        return (
+            F.linear(x, weight, bias) if weight.dtype == x.dtype else F.linear(x.to(weight.dtype), weight, bias).float()
+        )
 
     def _train(self, x: Tensor, y: Tensor, stack: AdapterStack) -> Tensor:
         """The same with gradients: as many rows for each of the trials in training that take this step."""
@@ -269,7 +276,7 @@ class AdapterStack:
         slot = self.slot(trial)
         assert slot is not None
         layer, own = self.layers[name], self.slots[slot]
-        return layer.base.weight + own.scale * layer.adapters_KRO[slot].t() @ layer.adapters_KRD[slot]
+        return layer.base.weight.float() + own.scale * layer.adapters_KRO[slot].t() @ layer.adapters_KRD[slot]
 
     # --- PEFT's format -----------------------------------------------------------------------------------------------
 

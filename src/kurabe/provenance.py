@@ -53,6 +53,15 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def processor_flags() -> set[str]:
+    """The processor's flags as Linux tells them; empty elsewhere."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("flags"):
+                return set(line.partition(":")[2].split())
+    return set()
+
+
 def commit(checkout: Path) -> str:
     """The commit of a source checkout, read from its files; "" for an installed package."""
     git = checkout / ".git"

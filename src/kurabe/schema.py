@@ -231,6 +231,17 @@ class Event(Record):
 # --- what a run was --------------------------------------------------------------------------------------------
 
 
+class Footprint(Record):
+    """What a plan of memory has to know of loaded weights: widths, and bytes in the process or on the device."""
+
+    feed_forward: int
+    query: int  # of all query heads together
+    key_value: int  # of all key heads together
+    libraries: int  # the process before the weights
+    weights: int
+    loading: int  # given back when the weights are loaded
+
+
 class ModelInfo(Record):
     """Which weights answered. `sha256` covers config and weights; two runs with equal hashes asked the same model."""
 
@@ -247,6 +258,8 @@ class ModelInfo(Record):
     dtype: str
     device: str
     threads: int
+    chosen: Reason | None = None  # why this device and these numbers
+    footprint: Footprint | None = None  # None: nobody has said
 
 
 class OtherModel(Record):
@@ -345,6 +358,7 @@ class RunInfo(Record):
     points: tuple[Point, ...] = ()
     max_new_tokens: int
     planned: dict[str, float | None] = {}  # load, train, answer -> seconds, where they were measured before (--minutes)
+    memory: dict[str, int] = {}  # bytes by their use as planned, and `peak`; empty where the model has not said
     notes: tuple[Reason, ...] = ()
 
 
@@ -368,7 +382,7 @@ class RunPlan(Record):
     prompt_tokens: int
     new_tokens: int  # at most: every answer as long as the limit
     seconds: dict[str, float | None]  # load, train, answer
-    memory: dict[str, int | None]  # bytes: weights, adapters, optimiser, kv_cache (at most), measured
+    memory: dict[str, int | None]  # bytes by their use, `peak` and `measured` among them
     disk: dict[str, int]  # bytes: adapters, answers, free
     audit: tuple[Finding, ...]
     notes: tuple[Reason, ...]

@@ -94,7 +94,13 @@ class RunSettings(Record):
     threads: int | None = Field(
         None, ge=1, description="CPU threads; none: as many as there are cores, on a cluster one per task"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where the model runs: auto (CUDA, else MPS, else the CPU), cpu, cuda or mps"
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="numbers of the frozen layers' products: float32, bfloat16, or auto (bfloat16 where it is real)",
+    )
     ray: str | None = Field(
         None, description="train and answer on a Ray cluster: `local`, `auto` or HOST:PORT; `none`: in this process"
     )

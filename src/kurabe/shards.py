@@ -24,11 +24,12 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from kurabe import hub, storage
+from kurabe.devices import Chosen, Place
 from kurabe.engine import Engine, Row
 from kurabe.errors import SettingsError, UserError
 from kurabe.hf import HFBackend
 from kurabe.model import Backend, Score, Stopped, TrialPlan
-from kurabe.schema import Answer, Request, Step
+from kurabe.schema import Answer, Reason, Request, Step
 
 PATIENCE = timedelta(days=1)  # the others wait while the first process writes, or reads a long file
 T = TypeVar("T")
@@ -123,12 +124,13 @@ class PartBackend(HFBackend):
         self, weights: hub.Weights, name: str, device: str, mesh: DeviceMesh, *, stand_in: bool = False
     ) -> None:
         self._mesh, self.parts = mesh, mesh.size()
-        super().__init__(weights, name, device, stand_in=stand_in)
+        chosen = Chosen(Place(device, "float32"), Reason(key="device.parts", values={"parts": self.parts}))
+        super().__init__(weights, name, chosen, stand_in=stand_in)
         self.together = 1  # what one process would measure, another might measure differently
         self.info = self.info.model_copy(update={"device": f"{device} x {self.parts}"})
 
-    def _place(self, model: nn.Module, device: str) -> nn.Module:
-        return model  # whole on the CPU; its layers go to the device in parts
+    def _first(self, place: Place) -> Place:
+        return place._replace(device="cpu")  # whole; its layers go to the device in parts
 
     def _engine(self, model: nn.Module) -> Engine:
         _shard(model, self._mesh)
@@ -141,7 +143,7 @@ class PartBackend(HFBackend):
             module.unshard()
             module.reshard()
 
-    def _fill(self, rows: list[Row], work: Callable[[list[Row]], None], halve: bool = True) -> None:
+    def _fill(self, rows: list[Row], work: Callable[[list[Row]], None]) -> None:
         """Without a net: what fails in one process has not failed in the others, and they would wait for it."""
         if rows:
             work(rows)

@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 
 from kurabe.chat import IGNORE, Rendered
-from kurabe.engine import Engine
+from kurabe.engine import Engine, give_back
 from kurabe.errors import MissingError
 from kurabe.lora import Slot, Stretch
 from kurabe.losses import losses
+from kurabe.memory import ACTIVATION_BYTES
 from kurabe.model import Stopped
 from kurabe.packing import Pack, pack_rows
 from kurabe.recipes import Plan, Recipe
 from kurabe.schema import Step
 
-ACTIVATION_BYTES = 2 << 30  # what the activations of one forward and backward pass may take
 MEASURING = 0.05  # share of the work that may be spent on finding out how many trials to train together
 MEASURED_STEPS = 3  # of each number of trials; the first one warms up
 CLEARLY = 0.95  # twice as many trials in a batch must take less than this share of the time, else it is a tie
@@ -210,20 +210,28 @@ def _train(engine: Engine, trainees: list[Trainee], pad_id: int, stopped: Stoppe
 
 
 def _gradients(engine: Engine, active: list[Trainee], rows: list[list[Rendered]], pad_id: int) -> list[Work]:
-    """The gradients of one step, into each trainee's buffer. Where memory ends, once more with half of the rows."""
-    try:
-        return _accumulate(engine, active, rows, pad_id)
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error) or engine.processes > 1:  # the others have gone on
-            raise
-        most = min(_rows_at_once(engine, rows, active[0].recipe), sum(map(len, rows)))
-        if engine.rows_in_training is not None or most == 1:
-            raise MissingError(
-                "The memory is too small to train this model.", why=str(error).split("\n")[0],
-                fix="Close other programs, use a smaller model, or a recipe with shorter rows (no pad_to).",
-            ) from None  # fmt: skip
-        engine.rows_in_training = (most + 1) // 2  # for good: what did not fit once will not fit again
-    return _gradients(engine, active, rows, pad_id)
+    """The gradients of one step, into each trainee's buffer. Where memory ends, once more with half of the rows at a
+    time, then with single rows; for good, since what did not fit once will not fit again."""
+    while True:
+        try:
+            return _accumulate(engine, active, rows, pad_id)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or engine.processes > 1:  # the others have gone on
+                raise
+            why = str(error).split("\n")[0]
+        # Not in the handler: as long as it runs, the exception holds the frames with all that filled the memory.
+        recipe = active[0].recipe
+        most = min(_rows_at_once(engine, rows, recipe), sum(map(len, rows)))
+        if most == 1:
+            raise MissingError("The memory is too small to train this model.", why=why, fix=_remedies(recipe))
+        engine.rows_in_training = 1 if engine.rows_in_training else (most + 1) // 2
+        give_back(engine.device)
+
+
+def _remedies(recipe: Recipe) -> str:
+    """The cheapest three, the cheapest first."""
+    shorter = "use a recipe without padding (--recipes fair)" if recipe.pad_to else "shorten the longest answers"
+    return f"Close other programs that hold memory; or {shorter}; or use a smaller model, or another --device."
 
 
 def _accumulate(engine: Engine, active: list[Trainee], rows: list[list[Rendered]], pad_id: int) -> list[Work]:

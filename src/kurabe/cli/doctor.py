@@ -3,7 +3,6 @@
 Knows no run. It asks no other machine for anything: Ollama is looked for on this machine only, for one second.
 """
 
-import contextlib
 import http.client
 import os
 import platform
@@ -134,21 +133,12 @@ def check_device() -> Iterator[Check]:
     elif torch.backends.mps.is_available():
         yield Check("device", "ok", "mps", {"name": platform.machine()})
     else:
-        from kurabe.provenance import cores, processor
+        from kurabe.provenance import cores, processor, processor_flags
 
         yield Check("device", "ok", "cpu", {"name": processor(), "cores": cores()})
         flags = processor_flags()
         quick = flags & {"avx512_bf16", "amx_bf16"}
         yield Check("device", "ok", "bf16" if quick else "bf16_absent", {"flag": ", ".join(sorted(quick))})
-
-
-def processor_flags() -> set[str]:
-    """The processor's flags as Linux tells them; empty elsewhere."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("flags"):
-                return set(line.partition(":")[2].split())
-    return set()
 
 
 def check_memory() -> Check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +20,7 @@ from kurabe.cli.screen import Screen, plain
 from kurabe.cli.shape import TINYLLAMA
 from kurabe.report import sentences
 from kurabe.runs import RunFolder
-from kurabe.schema import Event, Finding, Reason, RunInfo, Step, TrialInfo
+from kurabe.schema import Event, Finding, ModelInfo, Reason, RunInfo, Step, TrialInfo
 
 STAGES = ("load", "base", "train", "answer", "analyse")
 PULSE = 10.0  # seconds between plain lines where there is no terminal
@@ -184,9 +184,10 @@ def introduction(info: RunInfo, findings: Sequence[Finding], t: texts.Texts) -> 
         (t("cli.follow.data"), t("cli.follow.data_is", data=plain(info.data), form=info.form)),
         (t("cli.follow.model"), t("cli.follow.model_is", name=plain(model.name), family=model.family,
                                   parameters=texts.count(model.parameters))),
-        (t("cli.follow.device"), t("cli.follow.device_is", device=model.device, dtype=model.dtype,
-                                   threads=model.threads, processor=plain(info.provenance.processor))),
+        (t("cli.follow.device"), device_line(model, info.provenance.processor, t)),
     ]  # fmt: skip
+    if info.memory:
+        lines.append((t("cli.plan.memory"), memory_line(info.memory, t)))
     if model.stand_in:
         lines.append((t("cli.follow.stand_in"), t("verdict.stand_in")))
     for trial in info.trials:
@@ -196,6 +197,26 @@ def introduction(info: RunInfo, findings: Sequence[Finding], t: texts.Texts) -> 
     if info.trials:
         lines.append(("TinyLlama", tinyllama_line(t)))
     return lines
+
+
+def device_line(model: ModelInfo, processor: str, t: texts.Texts) -> str:
+    """Where the model runs and in which numbers, and why there."""
+    place = t(
+        "cli.follow.device_is", device=model.device, dtype=model.dtype, threads=model.threads,
+        processor=plain(processor),
+    )  # fmt: skip
+    return (
+        t("cli.follow.device_why", device=place, why=plain(sentences.sentence(model.chosen, t)))
+        if model.chosen
+        else place
+    )
+
+
+def memory_line(memory: Mapping[str, int | None], t: texts.Texts) -> str:
+    """The peak that was planned, and what it is made of; what was measured, where it was."""
+    parts = [f"{t(f'cli.plan.{name}')} {texts.size(n)}" for name, n in memory.items() if n and name != "peak"]
+    peak = memory.get("peak")
+    return t("cli.plan.peak", peak=texts.size(peak), parts=t("comma").join(parts)) if peak else t("comma").join(parts)
 
 
 def recipe_line(trial: TrialInfo, info: RunInfo, t: texts.Texts) -> str:

@@ -6,6 +6,7 @@ Knows no way to estimate anything: it draws a `RunPlan`.
 from __future__ import annotations
 
 from kurabe import texts
+from kurabe.cli.follow import memory_line
 from kurabe.cli.screen import Screen, plain
 from kurabe.report import sentences
 from kurabe.schema import RunPlan
@@ -27,7 +28,6 @@ def described(plan: RunPlan, t: texts.Texts) -> list[tuple[str, str]]:
         t(f"cli.plan.{name}"): texts.seconds(value) if value is not None else unknown
         for name, value in plan.seconds.items()
     }
-    memory = {t(f"cli.plan.{k}"): texts.size(v) for k, v in plan.memory.items() if v is not None}
     disk = {t(f"cli.plan.{name}"): texts.size(value) for name, value in plan.disk.items()}
     known = [value for value in plan.seconds.values() if value is not None]
     total = texts.seconds(sum(known)) if len(known) == len(plan.seconds) else unknown
@@ -42,7 +42,7 @@ def described(plan: RunPlan, t: texts.Texts) -> list[tuple[str, str]]:
         (t("cli.plan.tokens"), t("cli.plan.tokens_are", positions=texts.count(plan.positions),
                                  prompt=texts.count(plan.prompt_tokens), new=texts.count(plan.new_tokens))),
         (t("cli.plan.time"), f"{total} ({_joined(time, t)})"),
-        (t("cli.plan.memory"), _joined(memory, t)),
+        (t("cli.plan.memory"), memory_line(plan.memory, t)),
         (t("cli.plan.disk"), _joined(disk, t)),
     ]  # fmt: skip
     lines += [(f.recipe, "✗ " + sentences.finding(f, t)[0]) for f in plan.audit if f.level != "info"]

@@ -50,6 +50,7 @@ def command(
     threads: Annotated[int | None, typer.Option(hidden=True, help="settings.threads")] = None,
     device: Annotated[str | None, typer.Option(hidden=True, help="settings.device")] = None,
     ray: Annotated[str | None, typer.Option(hidden=True, help="settings.ray")] = None,
+    dtype: Annotated[str | None, typer.Option(hidden=True, help="settings.dtype")] = None,
     questions_per_day: Annotated[int | None, typer.Option(hidden=True, help="settings.questions_per_day")] = None,
 ) -> None:
     from kurabe.cli.measure import finish
@@ -59,8 +60,8 @@ def command(
         "model": model, "recipes": recipes, "arms": arms, "prompt_file": prompt_file, "encoding": encoding,
         "documents": documents, "nearest": nearest, "rate": rate,
         "skip_bad": skip_bad, "runs": runs, "name": name, "seed": seed, "max_new_tokens": max_new_tokens,
-        "retention": retention, "threads": threads, "device": device, "questions_per_day": questions_per_day,
-        "samples": samples, "alternatives": alternatives, "stop": stop, "ray": ray,
+        "retention": retention, "threads": threads, "device": device, "dtype": dtype, "ray": ray,
+        "questions_per_day": questions_per_day, "samples": samples, "alternatives": alternatives, "stop": stop,
         "beside": beside, "key_env": key_env, "at_once": at_once, "answers_from": answers_from, "prices": prices,
         "minutes": minutes, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
