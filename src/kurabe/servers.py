@@ -5,6 +5,7 @@ Knows no request. A name that is none of these is a folder's or a file's, and so
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 from typing import Literal, NamedTuple
@@ -85,6 +86,25 @@ def ollama_url(host: str) -> str:
         port = OLLAMA_PORT
     name = url.hostname or "127.0.0.1"
     return f"{url.scheme}://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def ollama_here(host: str) -> bool | None:
+    """Whether Ollama answers on this machine: one HEAD, a second's patience. None for an address elsewhere, which is not
+    asked."""
+    address = urlsplit(ollama_url(host))
+    # 0.0.0.0 is a server's "listen everywhere"; a client reaches it on this machine.
+    name = {"0.0.0.0": "127.0.0.1"}.get(address.hostname or "", address.hostname or "")
+    if name not in {"127.0.0.1", "localhost", "::1"}:
+        return None
+    connection = http.client.HTTPConnection(name, address.port, timeout=1)
+    try:
+        connection.request("HEAD", "/")
+        connection.getresponse()
+        return True
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def key_from(variable: str) -> str:

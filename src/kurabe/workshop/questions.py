@@ -60,9 +60,9 @@ def _larger(results: Results, t: Texts) -> Answered | None:
         return None
     factor = LARGER / results.model.parameters
     figures = [
-        t("workshop.asked.larger_here", seconds=texts.seconds(cost.preparation_seconds),
+        t("workshop.asked.larger_here", seconds=texts.seconds(cost.preparation_seconds, t.language),
           parameters=texts.count(results.model.parameters)),
-        t("workshop.asked.larger_there", seconds=texts.seconds(cost.preparation_seconds * factor),
+        t("workshop.asked.larger_there", seconds=texts.seconds(cost.preparation_seconds * factor, t.language),
           parameters=texts.count(LARGER)),
     ]  # fmt: skip
     return t("workshop.asked.larger"), t("workshop.asked.larger_answer"), figures

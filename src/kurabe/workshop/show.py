@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kurabe import dataset
 from kurabe.analysis import load_run
 from kurabe.errors import SettingsError, UserError
 from kurabe.runs import EVENTS, EXPORT, RunFolder
 from kurabe.schema import Event, Parity, Results, RunInfo
+from kurabe.servers import ollama_here
 from kurabe.storage import MANIFEST
 from kurabe.texts import Texts
 from kurabe.workshop.jobs import Answering, Job
+from kurabe.workshop.repairs import Repair, repair
+from kurabe.workshop.script import Step
 from kurabe.workshop.session import Session
 from kurabe.workshop.watch import View, until, view
 
@@ -30,6 +36,8 @@ FORMATS = "F16,Q8_0,Q4_K_M"
 QUESTION_LIMIT = 500  # characters
 REPLAY_SECONDS = 40.0  # a recording is played in at most so many
 PULSE = 1.0  # seconds between two looks at a run that works
+OLLAMA_PULSE = 3.0  # seconds between two looks for Ollama, on the steps that type its commands
+OLLAMA_STEPS = ("prompt", "ship")
 
 
 class Stage(NamedTuple):
@@ -41,6 +49,7 @@ class Stage(NamedTuple):
     runs: Path
     name: str  # of the live run
     recorded: Path | None
+    own: bool = False  # the presenter's rows, not those that the commands of `workshop/` are about
 
 
 class Asked(NamedTuple):
@@ -60,6 +69,12 @@ class Show:
         self.jobs: dict[str, Job] = {}
         self.asked: Asked | None = None
         self.kept = False
+        self.repaired: list[Repair] = []  # what the live run needed so far
+        self.ollama: bool | None = None  # whether it answers here; None where nobody has looked, or it is elsewhere
+        self._sought = -OLLAMA_PULSE
+        self._given_up: list[Path] = []  # folders of attempts that a repair has replaced
+        self._hopeless: Job | None = None  # a run that failed and that nothing here mends
+        self._flags = {"--model": stage.model, "--recipes": RECIPES, "--arms": ARMS, "--runs": str(stage.runs)}
         self._answering: Answering | None = None
         self._replaying: float | None = None  # since when
         self._looked = (-1.0, -1)  # when, and at how many bytes of events
@@ -79,6 +94,30 @@ class Show:
     def begun(self) -> bool:
         """Whether there is anything of the live run."""
         return (self.live / MANIFEST).exists()
+
+    @property
+    def folders(self) -> list[Path]:
+        """What this talk has stored: the live run, and attempts that ended before it."""
+        return [path for path in (*self._given_up, self.live) if (path / MANIFEST).exists()]
+
+    @cached_property
+    def data(self) -> dataset.Dataset:
+        """The rows that the show is about."""
+        return dataset.read_examples(self.stage.data)
+
+    def step(self, offset: int = 0) -> Step | None:
+        """The step on screen, or one before or after it, with this talk's own rows and run in its words."""
+        found = self.session.step(offset)
+        return self._filled(found) if found else None
+
+    def steps(self) -> list[Step]:
+        """All steps of this talk, in these words."""
+        every = self.session.scripts[self.session.language].steps
+        return [self._filled(step) for step in every if step.id in self.session.spent]
+
+    def _filled(self, step: Step) -> Step:
+        words = {"rows": str(len(self.data.examples)), "data": str(self.stage.data), "run": str(self.live)}
+        return step.filled(words, own=self.stage.own)
 
     @property
     def run(self) -> Path:
@@ -180,13 +219,39 @@ class Show:
         """Begin the live run, or go on with one that was stopped or died."""
         if self.session.tempo != "live" or ("run" in self.jobs and self.jobs["run"].state == "running"):
             return
-        runs = ["--runs", str(self.stage.runs)]
         if self.begun:
             words = ["resume", str(self.live), "--quiet"]
         else:
-            words = ["run", str(self.stage.data), "--model", self.stage.model, "--recipes", RECIPES, "--arms", ARMS,
-                     "--name", self.stage.name, "--quiet", *runs]  # fmt: skip
+            flags = [word for flag in (self._flags | {"--name": self.stage.name}).items() for word in flag]
+            words = ["run", str(self.stage.data), *flags, "--quiet"]
         self.jobs["run"] = Job(words, self._logs)
+
+    def _mend(self) -> None:
+        """Where the live run failed for a reason that another attempt avoids, begin that attempt, in a folder of its
+        own: figures of one run come from one device and one model."""
+        job = self.jobs.get("run")
+        if job is None or job is self._hopeless or job.state != "failed" or self.session.tempo != "live":
+            return
+        found = repair(job.said, self._flags["--model"], self._flags.get("--device", ""))
+        if found is None:
+            self._hopeless = job
+            return
+        self.repaired.append(found)
+        self._given_up.append(self.live)
+        self._flags.update(found.words)
+        name = self._given_up[0].name
+        self.stage = self.stage._replace(name=f"{name}-{len(self.repaired) + 1}", model=self._flags["--model"])
+        self._start()
+        self.session.changed()
+
+    def _seek(self) -> None:
+        """Look for Ollama where its commands are typed: it may be started while the step is on screen."""
+        if self.session.current in OLLAMA_STEPS and self._clock() - self._sought >= OLLAMA_PULSE:
+            found = ollama_here(os.environ.get("OLLAMA_HOST", ""))
+            self._sought = self._clock()
+            if found != self.ollama:
+                self.ollama = found
+                self.session.changed()
 
     def _doctor(self) -> None:
         self.jobs["doctor"] = Job(["doctor", "--json", "--runs", str(self.stage.runs)], self._logs)
@@ -225,8 +290,8 @@ class Show:
         if self._answering:
             self._answering.end()
             self._answering = None
-        if self.begun:
-            self.jobs["clean"] = Job(["clean", str(self.live), "--yes"], self._logs)
+        if self.folders:
+            self.jobs["clean"] = Job(["clean", *map(str, self.folders), "--yes"], self._logs)
 
     # --- time passes -------------------------------------------------------------------------------------------
 
@@ -238,6 +303,8 @@ class Show:
         if states != self._states:
             self._states = states
             self.session.changed()
+        self._mend()
+        self._seek()
         self.look()
 
     def look(self, *, at_once: bool = False) -> None:
