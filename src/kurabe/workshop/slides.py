@@ -283,8 +283,7 @@ def _costs(results: Results, part: int, t: Texts) -> dict[str, Any]:
 def _questions(results: Results, part: int, t: Texts) -> dict[str, Any]:
     listed = likely(results, t)
     part = min(part, len(listed) - 1)
-    return {"asked": listed[part][0], "answer": listed[part][1], "figures": listed[part][2],
-            "all": [question for question, *_ in listed]}  # fmt: skip
+    return {"asked": listed[part], "number": part + 1, "count": len(listed)}
 
 
 def _summary(results: Results, part: int, t: Texts) -> dict[str, Any]:
