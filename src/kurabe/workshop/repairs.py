@@ -25,7 +25,7 @@ class Repair(NamedTuple):
     values: Mapping[str, str]  # for the sentence
 
 
-def repair(said: str, model: str, device: str, platform: str = sys.platform) -> Repair | None:
+def repair(said: str, model: str, device: str, platform: str = "") -> Repair | None:
     """How to go on after a run that ended with these words on stderr; None where nobody knows.
 
     `model` and `device` ("" for none named) are those of the attempt that failed. A device that broke gives way to the
@@ -34,7 +34,7 @@ def repair(said: str, model: str, device: str, platform: str = sys.platform) -> 
     """
     broken = "cuda" if _CUDA.search(said) else "mps" if _MPS.search(said) else ""
     if broken and device != "cpu":
-        plainer = "mps" if broken == "cuda" and platform == "darwin" and device != "mps" else "cpu"
+        plainer = "mps" if broken == "cuda" and (platform or sys.platform) == "darwin" and device != "mps" else "cpu"
         return Repair("device", {"--device": plainer}, {"broken": broken.upper(), "plainer": plainer.upper()})
     if _MEMORY.search(said) and model != EMBEDDED:
         return Repair("model", {"--model": EMBEDDED}, {})
