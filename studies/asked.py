@@ -33,7 +33,8 @@ def figures() -> dict[str, StudyFigure]:
     sound, mixed, alone = known["ends"][0], known["ends"][-2], known["ends"][-1]
     checked = AA.values(simulation.complete(AA, simulation.read(AA, HERE / "aa" / command.FILE)))
     return {
-        "samples": _of(SAYINGS, {"few": few["held_out"], "many": many["held_out"], "three": said["three"][0]["held_out"]},
+        "samples": _of(SAYINGS, {"few": few["held_out"], "many": many["held_out"],
+                                 "three": said["three"][0]["held_out"]},
                        few=few["samples"], many=many["samples"], exposures=said["exposures"]),
         "facts": _of(SAYINGS, {"few": first["held_out"], "many": last["held_out"]},
                      few=first["cell"].facts, many=last["cell"].facts),

@@ -16,7 +16,7 @@ from kurabe.settings import RunSettings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = ("kurabe.ipynb", "kurabe.ja.ipynb")
-SHORT = "exposures=10, retention=10"
+SHORT = "exposures=10, retention=10, threads=1"
 
 
 def cells(name: str, kind: str) -> list[str]:

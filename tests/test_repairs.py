@@ -1,4 +1,4 @@
-"""What a show does by itself after a run that failed: read from the words that torch, its libraries and kurabe end with."""
+"""What a show does by itself after a run that failed: read from the words that torch and kurabe end with."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_a_fault_on_stage_begins_another_attempt_once_and_says_so(
 def test_a_device_that_is_not_there_is_mended_before_the_room(
     make: Callable[..., Show], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Provoked in the real process: the settings ask for a device that this machine lacks, as a tutorial's script would."""
+    """Provoked in the real process: the settings ask for a device that this machine lacks, as a tutorial would."""
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     monkeypatch.setenv("KURABE_DEVICE", "cuda")

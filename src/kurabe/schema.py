@@ -522,7 +522,7 @@ class FaultCost(Record):
 
 
 class StudyFigure(Record):
-    """What one of our studies measured, as the show cites it: shares with their intervals, and the numbers around them."""
+    """What one of our studies measured, as the show cites it: shares with their intervals, and numbers around them."""
 
     shares: dict[str, Estimate]
     counts: dict[str, int] = {}

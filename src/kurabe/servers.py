@@ -89,8 +89,10 @@ def ollama_url(host: str) -> str:
 
 
 def ollama_here(host: str) -> bool | None:
-    """Whether Ollama answers on this machine: one HEAD, a second's patience. None for an address elsewhere, which is not
-    asked."""
+    """Whether Ollama answers on this machine: one HEAD, a second's patience.
+
+    None for an address elsewhere, which is not asked.
+    """
     address = urlsplit(ollama_url(host))
     # 0.0.0.0 is a server's "listen everywhere"; a client reaches it on this machine.
     name = {"0.0.0.0": "127.0.0.1"}.get(address.hostname or "", address.hostname or "")

@@ -116,7 +116,8 @@ def costs_table(results: Results, t: Texts) -> Table:
     names = ("preparation", "positions", "prompt", "new", "answer", *(("money",) if priced else ()))
     table = _table(t("cli.table.arm"), [t(f"cli.costs.{name}") for name in names])
     for cost in results.costs:
-        _add_row(table, cost.label, t, [*_cost_cells(cost), *([plain(tables.money(cost, results))] if priced else [])])
+        price = [plain(tables.money(cost, results))] if priced else []
+        _add_row(table, cost.label, t, [*_cost_cells(cost, t), *price])
     return table
 
 
@@ -145,7 +146,7 @@ def style_table(results: Results, t: Texts) -> Table:
     return table
 
 
-def _cost_cells(cost: CostEstimate) -> list[str]:
+def _cost_cells(cost: CostEstimate, t: Texts) -> list[str]:
     return [
         texts.seconds(cost.preparation_seconds, t.language) if cost.preparation_seconds else "–",
         texts.count(cost.preparation_tokens) if cost.preparation_tokens else "–",

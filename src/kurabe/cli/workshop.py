@@ -142,8 +142,8 @@ def _show_rehearsal(screen: "Screen", show: "Show", found: "Rehearsal") -> None:
     for name in ("step", "script", "computing", "expected"):
         table.add_column(t(f"cli.workshop.head.{name}"), justify="left" if name == "step" else "right")
     for step in found.steps:
-        table.add_row(titles[step.step], f"{step.minutes:g}", texts.seconds(step.computing, t.language) if step.computing else "–",
-                      f"{step.expected:.1f}")  # fmt: skip
+        computing = texts.seconds(step.computing, t.language) if step.computing else "–"
+        table.add_row(titles[step.step], f"{step.minutes:g}", computing, f"{step.expected:.1f}")
     screen.show(table)
     for what, fix in found.missing:
         screen.show(f"✗ {what}", style="bold red")

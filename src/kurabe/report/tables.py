@@ -232,7 +232,10 @@ def provenance(results: Results, t: Texts) -> Table:
         ("machine", t("comma").join((origin.processor, machine, origin.platform))),
         ("software", t("comma").join((f"kurabe {origin.kurabe}", f"Python {origin.python}", libraries))),
         ("commit", origin.commit),
-        ("seconds", t("comma").join(f"{t(f'stage.{k}')} {texts.seconds(v, t.language)}" for k, v in results.seconds.items())),
+        (
+            "seconds",
+            t("comma").join(f"{t(f'stage.{k}')} {texts.seconds(v, t.language)}" for k, v in results.seconds.items()),
+        ),
         ("planned", texts.seconds(sum_planned(results), t.language) if results.planned else ""),
     ]
     return _table(t, "provenance", [(t(f"report.provenance.{name}"), value) for name, value in rows if value])

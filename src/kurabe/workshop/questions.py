@@ -6,6 +6,7 @@ Knows no page. What was not measured is said to be so.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -27,15 +28,13 @@ class Answered(NamedTuple):
     question: str
     answer: str
     figures: list[str]
-    studied: list[str] = []
+    studied: Sequence[str] = ()
 
 
 def likely(results: Results, t: Texts) -> list[Answered]:
     """Every question with its answer; those that this run has no figure for are left out."""
-    found = [
-        _not_learned(results, t), _larger(results, t), _prompting(results, t), _samples(results, t), _sure(results, t),
-        _forgotten(results, t), _changed(results, t), _sentence(results, t), _invented(results, t), _cheaper(results, t),
-    ]  # fmt: skip
+    asked = (_not_learned, _larger, _prompting, _samples, _sure, _forgotten, _changed, _sentence, _invented, _cheaper)
+    found = [answer(results, t) for answer in asked]
     return [one for one in found if one and one.figures]
 
 

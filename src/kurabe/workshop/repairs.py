@@ -1,4 +1,4 @@
-"""What a show does by itself when its live run ends badly: another device, a smaller model; and whether Ollama is there.
+"""What a show does by itself when its live run ends badly: another device, or a smaller model.
 
 Knows no process and no page. A repair is read from what the dead process said, and names the words of the next attempt.
 """
