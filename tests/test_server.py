@@ -221,6 +221,7 @@ def test_what_a_machine_says_of_itself_is_for_the_presenter(show: Show, monkeypa
     """Paths, commands and a dead process's last words help the one who can mend it; a room reads only that it is so."""
     checks = [{"level": "fail", "text": f"no disk in {Path.home()}/runs", "fix": "free some"}]
     monkeypatch.setattr(show, "checks", lambda: checks)
+    monkeypatch.setattr(show, "_doctor", lambda: None)
     ended = SimpleNamespace(state="failed", code=1, last_words="/secret/place is full", words=("ship",))
     show.jobs.update(doctor=ended, ship=ended)
     show.act("tempo")

@@ -265,6 +265,12 @@ def test_the_checklist_looks_at_this_machine(make: Callable[..., Show]) -> None:
     assert show.checks() is None
     until(lambda: show.jobs["doctor"].state != "running")
     assert {"python", "model"} <= {check["part"] for check in show.checks() or []}
+    first = show.jobs["doctor"]
+    show.act("next")
+    show.act("back")
+    assert show.jobs["doctor"] is first, "one look is enough"
+    show.act("language")
+    assert "ja" in show.jobs["doctor"].words and show.checks() is None
 
 
 def test_closing_ends_every_process(make: Callable[..., Show]) -> None:

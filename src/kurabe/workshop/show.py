@@ -69,6 +69,7 @@ class Show:
         self.jobs: dict[str, Job] = {}
         self.asked: Asked | None = None
         self.kept = False
+        self._looked_in = ""  # the language in which the machine was asked what it is
         self.repaired: list[Repair] = []  # what the live run needed so far
         self.ollama: bool | None = None  # whether it answers here; None where nobody has looked, or it is elsewhere
         self._sought = -OLLAMA_PULSE
@@ -164,7 +165,7 @@ class Show:
         actions: dict[str, Callable[[], None]] = {
             "next": self._next, "back": self._back, "goto": lambda: self._go(value),
             "blank": lambda: self.session.toggle("blank"), "dark": lambda: self.session.toggle("dark"),
-            "language": lambda: self.session.toggle("language"), "clock": lambda: self.session.toggle("clock"),
+            "language": self._language, "clock": lambda: self.session.toggle("clock"),
             "tempo": self._tempo, "start": self._start, "ask": lambda: self._ask(value), "close": self._dismiss,
             "ship": self._ship, "doctor": self._doctor, "clean": self._clean, "keep": self._keep,
         }  # fmt: skip
@@ -202,7 +203,7 @@ class Show:
         step = self.session.current
         if not self.session.running and self.session.at:
             self.session.toggle("clock")
-        if step == "checklist" and "doctor" not in self.jobs:
+        if step == "checklist" and self._looked_in != self.session.language:
             self._doctor()
         if step == "train" and self.session.tempo == "live" and "run" not in self.jobs:
             self._start()
@@ -254,7 +255,17 @@ class Show:
                 self.session.changed()
 
     def _doctor(self) -> None:
-        self.jobs["doctor"] = Job(["doctor", "--json", "--runs", str(self.stage.runs)], self._logs)
+        if "doctor" in self.jobs:
+            self.jobs["doctor"].end()
+        self._looked_in = self.session.language
+        words = ["doctor", "--json", "--lang", self._looked_in, "--runs", str(self.stage.runs)]
+        self.jobs["doctor"] = Job(words, self._logs)
+
+    def _language(self) -> None:
+        """What the machine says of itself is asked again in the other language, where it is on screen."""
+        self.session.toggle("language")
+        if self.session.current == "checklist":
+            self._doctor()
 
     def _ship(self) -> None:
         if self.results and ("ship" not in self.jobs or self.jobs["ship"].state == "failed"):
