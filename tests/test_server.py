@@ -134,7 +134,7 @@ def test_the_talk_track_never_reaches_the_room(client: TestClient, show: Show) -
     for step in show.session.steps:
         show.session.go_to(step)
         told = client.get("/state", params={"token": TOKEN, "role": "audience"}).text
-        mine = show.session.step()
+        mine = show.step()
         assert mine and mine.track[0] not in json.loads(told)["html"]
         assert mine.track[0][:30] in client.get("/state", params={"token": TOKEN, "role": "present"}).json()["html"]
 

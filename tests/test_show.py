@@ -213,7 +213,8 @@ def test_the_talk_is_about_the_rows_at_hand(tmp_path: Path) -> None:
         assert f"the same {9 if mine else 10} rows" in said and "{" not in said
         assert any("demo-modelfile" in line for line in typed) is not mine
         assert any(str(show.live) in line for line in typed) is mine
-        assert f"kurabe run {rows} --recipes fair,origin" in typed
+        data = rows if mine else "../examples/support-en.jsonl"
+        assert f"kurabe run {data} --recipes fair,origin" in typed
         show.close()
 
 

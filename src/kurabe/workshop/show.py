@@ -117,7 +117,9 @@ class Show:
         return [self._filled(step) for step in every if step.id in self.session.spent]
 
     def _filled(self, step: Step) -> Step:
-        words = {"rows": str(len(self.data.examples)), "data": str(self.stage.data), "run": str(self.live)}
+        # The commands about the ten rows are typed in `workshop/`.
+        data = str(self.stage.data) if self.stage.own else f"../examples/{self.stage.data.name}"
+        words = {"rows": str(len(self.data.examples)), "data": data, "run": str(self.live)}
         return step.filled(words, own=self.stage.own)
 
     @property
