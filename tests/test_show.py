@@ -14,10 +14,11 @@ import pytest
 import show_runs
 import torch
 
-from kurabe import dataset
+from kurabe import dataset, load_run
 from kurabe.errors import SettingsError
 from kurabe.events import Recorder
 from kurabe.runs import RunFolder, RunWriter
+from kurabe.schema import Results
 from kurabe.texts import Texts
 from kurabe.workshop import slides
 from kurabe.workshop.script import load
@@ -229,6 +230,24 @@ def test_a_recording_is_played_within_its_time_and_then_has_results(make: Callab
         show.look()
     assert seen == sorted(seen) and show.view.finished and show.results is not None
     assert show.view.elapsed == RunFolder.open(finished).events()[-1].elapsed
+
+
+def test_results_that_come_late_stay_those_of_their_run(
+    make: Callable[..., Show], finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The presenter switches back while a window's thread still analyses the recording."""
+    show = make(finished)
+    show.act("tempo")
+    show.act("tempo")
+    analyse = load_run
+
+    def slowly(path: Path) -> Results:
+        found = analyse(path)
+        show.session.toggle("tempo")
+        return found
+
+    monkeypatch.setattr("kurabe.workshop.show.load_run", slowly)
+    assert show.results is not None and list(show._results) == [finished]
 
 
 def test_without_a_recording_the_tempo_shows_nothing_as_one(make: Callable[..., Show]) -> None:

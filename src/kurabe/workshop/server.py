@@ -192,6 +192,7 @@ def drawn(show: Show, role: str, token: str) -> dict[str, Any]:
     t = Texts(session.language)
     step = show.step()
     assert step is not None
+    version = session.version  # what changes while this is drawn is not in it
     values = slides.slide(show)
     info = show.info
     html = _template("stage.html").render(
@@ -203,7 +204,7 @@ def drawn(show: Show, role: str, token: str) -> dict[str, Any]:
     )  # fmt: skip
     here, total = session.seconds()
     return {
-        "version": session.version, "html": html, "language": session.language, "dark": session.dark,
+        "version": version, "html": html, "language": session.language, "dark": session.dark,
         "blank": session.blank, "step": session.current, "title": step.title, "seconds": [here, total],
         "running": session.running, "said": said(show, t), "load": _load(t) if role == "present" else "",
         "steps": [[one.id, one.title] for one in show.steps()],

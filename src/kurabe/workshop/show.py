@@ -140,14 +140,15 @@ class Show:
     @property
     def results(self) -> Results | None:
         """Results of the run that is shown, once it has come to its end on the page, too."""
+        run = self.run  # once: the presenter may switch over while another window's thread is analysing
         if not self.view.finished:
             return None
-        if self.run not in self._results:
-            if not RunFolder.open(self.run).finished:
+        if run not in self._results:
+            if not RunFolder.open(run).finished:
                 return None
             # Analysed again, not read: a recording may have been made by an older kurabe, with other sentences.
-            self._results[self.run] = load_run(self.run)
-        return self._results[self.run]
+            self._results[run] = load_run(run)
+        return self._results[run]
 
     @property
     def info(self) -> RunInfo | None:
