@@ -251,7 +251,7 @@ def test_both_languages_show_the_same_commands_and_sections(twins: tuple[Path, P
     assert blocks(read(english), "yaml") == blocks(read(japanese), "yaml")
     sections = [[line.split()[0] for line in read(page).splitlines() if re.match("#+ ", line)] for page in twins]
     assert sections[0] == sections[1]
-    links = [[re.sub(r"\.ja\.md|-ja\.png", "", re.sub(r"-en\.png", "", link)).removesuffix(".md")
+    links = [[re.sub(r"\.ja\.md|-ja\.png|\.ja(?=\.ipynb)", "", re.sub(r"-en\.png", "", link)).removesuffix(".md")
               for link in re.findall(r"\]\(([^)]+)\)", read(page))] for page in twins]  # fmt: skip
     assert sorted(links[0]) == sorted(links[1])
 

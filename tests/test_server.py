@@ -134,7 +134,7 @@ def test_the_talk_track_never_reaches_the_room(client: TestClient, show: Show) -
     for step in show.session.steps:
         show.session.go_to(step)
         told = client.get("/state", params={"token": TOKEN, "role": "audience"}).text
-        mine = show.session.step()
+        mine = show.step()
         assert mine and mine.track[0] not in json.loads(told)["html"]
         assert mine.track[0][:30] in client.get("/state", params={"token": TOKEN, "role": "present"}).json()["html"]
 
@@ -221,6 +221,7 @@ def test_what_a_machine_says_of_itself_is_for_the_presenter(show: Show, monkeypa
     """Paths, commands and a dead process's last words help the one who can mend it; a room reads only that it is so."""
     checks = [{"level": "fail", "text": f"no disk in {Path.home()}/runs", "fix": "free some"}]
     monkeypatch.setattr(show, "checks", lambda: checks)
+    monkeypatch.setattr(show, "_doctor", lambda: None)
     ended = SimpleNamespace(state="failed", code=1, last_words="/secret/place is full", words=("ship",))
     show.jobs.update(doctor=ended, ship=ended)
     show.act("tempo")

@@ -1,4 +1,5 @@
-"""Results -> Altair charts -> SVG text: intervals of recall, loss curves, retention. One definition for every page.
+"""Results -> Altair charts -> SVG text: intervals of recall, loss curves, retention. One definition for every page
+and notebook.
 
 Knows no page: colours are tokens that the page's style sheet sets (`var(--ink, #1b1f24)`), text stays text in the
 reader's own fonts. Every chart carries a title and a description, and says nothing by colour alone. Altair is imported
@@ -12,7 +13,7 @@ import io
 import re
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kurabe import texts
 from kurabe.schema import ArmResult, CurvePoint, Estimate, Hop, Results, RetentionResult
@@ -101,8 +102,7 @@ def loss(results: Results, t: Texts, size: ChartSize = WIDE) -> str | None:
 
 def losses(points: Sequence[CurvePoint], t: Texts, size: ChartSize = WIDE) -> str | None:
     """The same of a run that is still training."""
-    curves = [c for c in points if c.axis == "step" and c.measure == "loss" and c.value is not None]
-    by_trial = [list(points) for _, points in groupby(sorted(curves, key=lambda c: (c.trial, c.x)), lambda c: c.trial)]
+    by_trial = _by_trial(points)
     if not by_trial:
         return None
     summary = "; ".join(
@@ -124,7 +124,24 @@ def curve(results: Results, axis: str, t: Texts, size: ChartSize = WIDE) -> str 
     return _svg(_sweep(points, unseen, axis, name, t, size), t("curve.caption", axis=name), summary)
 
 
+def native(results: Results, name: Literal["recall", "loss", "retention"], t: Texts, size: ChartSize = WIDE) -> Any:
+    """One of these as an Altair chart, which a notebook draws by itself; None where the run has nothing to draw."""
+    if name == "loss":
+        by_trial = _by_trial(results.curves)
+        return _curves(by_trial, t, size) if by_trial else None
+    rows = [_recall_row(arm, t) for arm in results.arms if arm.recall.value is not None]
+    if name == "retention":
+        rows = [_retention_row(r, t) for r in results.retention if r.kept.value is not None]
+    return _intervals(rows, t, size, t(f"charts.{name}.axis")) if rows else None
+
+
 # --- rows ------------------------------------------------------------------------------------------------------
+
+
+def _by_trial(points: Sequence[CurvePoint]) -> list[list[CurvePoint]]:
+    """The points of loss curves, trial by trial, in the order of their steps."""
+    curves = [c for c in points if c.axis == "step" and c.measure == "loss" and c.value is not None]
+    return [list(own) for _, own in groupby(sorted(curves, key=lambda c: (c.trial, c.x)), lambda c: c.trial)]
 
 
 def _recall_row(arm: ArmResult, t: Texts) -> dict[str, Any]:

@@ -621,6 +621,15 @@ class FaultCost(Record):
     source: str
 
 
+class StudyFigure(Record):
+    """What one of our studies measured, as the show cites it: shares with their intervals, and numbers around them."""
+
+    shares: dict[str, Estimate]
+    counts: dict[str, int] = {}
+    model: str  # what it was measured on; "" where it was computed without one
+    source: str
+
+
 class Finding(Record):
     """One thing the audit found; `id` is stable, `values` fill its sentence (`form` picks one of several)."""
 

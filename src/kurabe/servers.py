@@ -5,6 +5,7 @@ Knows no request. A name that is none of these is a folder's or a file's, and so
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 from collections.abc import Sequence
@@ -127,6 +128,27 @@ def key_for(servers: Sequence[Server], variable: str) -> str:
             fix="Name that one with --beside, and ask others in a run of their own; or leave out --key-env.",
         )  # fmt: skip
     return key_from(variable)
+
+
+def ollama_here(host: str) -> bool | None:
+    """Whether Ollama answers on this machine: one HEAD, a second's patience.
+
+    None for an address elsewhere, which is not asked.
+    """
+    address = urlsplit(ollama_url(host))
+    # 0.0.0.0 is a server's "listen everywhere"; a client reaches it on this machine.
+    name = {"0.0.0.0": "127.0.0.1"}.get(address.hostname or "", address.hostname or "")
+    if name not in {"127.0.0.1", "localhost", "::1"}:
+        return None
+    connection = http.client.HTTPConnection(name, address.port, timeout=1)
+    try:
+        connection.request("HEAD", "/")
+        connection.getresponse()
+        return True
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def key_from(variable: str) -> str:

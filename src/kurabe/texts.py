@@ -81,18 +81,22 @@ def points(value: float | None) -> str:
     return "–" if value is None else f"{value * 100:+.0f}"
 
 
-def seconds(value: float) -> str:
-    """0.061 -> "61 ms"; 4.2 -> "4.2 s"; 95 -> "1 min 35 s"."""
-    if value < 0.1:
-        return f"{value * 1000:.0f} ms"
-    if value < 1:
-        return f"{value:.2f} s"
-    if value < 10:
-        return f"{value:.1f} s"
-    if value < 90:
-        return f"{value:.0f} s"
+def seconds(value: float, language: str = "en") -> str:
+    """0.061 -> "61 ms"; 4.2 -> "4.2 s"; 95 -> "1 min 35 s", in Japanese "1分35秒"."""
     minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    hours, minutes = divmod(minutes, 60)
+    number = (
+        f"{value * 1000:.0f}" if value < 0.1
+        else f"{value:.2f}" if value < 1
+        else f"{value:.1f}" if value < 10
+        else f"{value:.0f}"
+    )  # fmt: skip
+    if value < 90:
+        units = {"en": (" ms", " s"), "ja": ("ミリ秒", "秒")}[language]
+        return number + units[value >= 0.1]
+    if language == "ja":
+        return f"{hours}時間{minutes:02d}分" if hours else f"{minutes}分{rest:02d}秒"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def size(value: float) -> str:

@@ -3,7 +3,6 @@
 Knows no run. It asks no other machine for anything: Ollama is looked for on this machine only, for one second.
 """
 
-import http.client
 import os
 import platform
 import re
@@ -13,11 +12,10 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import typer
 
-from kurabe.servers import ollama_url
+from kurabe.servers import ollama_here, ollama_url
 
 if TYPE_CHECKING:
     from kurabe.cli.screen import Screen
@@ -187,20 +185,6 @@ def check_cache() -> Check:
 
 
 def check_ollama(host: str) -> Check:
-    """One HEAD to this machine. An address elsewhere is named and not asked."""
-    url = ollama_url(host)
-    address = urlsplit(url)
-    values = {"url": url}
-    # 0.0.0.0 is a server's "listen everywhere"; a client reaches it on this machine.
-    name = {"0.0.0.0": "127.0.0.1"}.get(address.hostname or "", address.hostname or "")
-    if name not in {"127.0.0.1", "localhost", "::1"}:
-        return Check("ollama", "warn", "ollama_elsewhere", values)
-    connection = http.client.HTTPConnection(name, address.port, timeout=1)
-    try:
-        connection.request("HEAD", "/")
-        connection.getresponse()
-        return Check("ollama", "ok", "ollama", values)
-    except (OSError, http.client.HTTPException):
-        return Check("ollama", "warn", "ollama_silent", values)
-    finally:
-        connection.close()
+    """Asked on this machine only. An address elsewhere is named and not asked."""
+    key = {True: "ollama", False: "ollama_silent", None: "ollama_elsewhere"}[ollama_here(host)]
+    return Check("ollama", "ok" if key == "ollama" else "warn", key, {"url": ollama_url(host)})

@@ -123,7 +123,8 @@ def costs_table(results: Results, t: Texts) -> Table:
     names = ("preparation", "positions", "prompt", "new", "answer", *(("money",) if priced else ()))
     table = _table(t("cli.table.arm"), [t(f"cli.costs.{name}") for name in names])
     for cost in results.costs:
-        _add_row(table, cost.label, t, [*_cost_cells(cost), *([plain(tables.money(cost, results))] if priced else [])])
+        price = [plain(tables.money(cost, results))] if priced else []
+        _add_row(table, cost.label, t, [*_cost_cells(cost, t), *price])
     return table
 
 
@@ -162,13 +163,13 @@ def style_table(results: Results, t: Texts) -> Table:
     return table
 
 
-def _cost_cells(cost: CostEstimate) -> list[str]:
+def _cost_cells(cost: CostEstimate, t: Texts) -> list[str]:
     return [
-        texts.seconds(cost.preparation_seconds) if cost.preparation_seconds else "–",
+        texts.seconds(cost.preparation_seconds, t.language) if cost.preparation_seconds else "–",
         texts.count(cost.preparation_tokens) if cost.preparation_tokens else "–",
         texts.count(cost.prompt_tokens),
         texts.count(cost.new_tokens),
-        texts.seconds(cost.seconds_per_answer),
+        texts.seconds(cost.seconds_per_answer, t.language),
     ]
 
 
@@ -187,10 +188,10 @@ def _add_row(table: Table, label: str, t: Texts, cells: Sequence[str]) -> None:
 
 def stage_times(results: Results, t: Texts) -> str:
     """How long each stage took, and all together, beside what was planned."""
-    parts = [f"{t(f'stage.{name}')} {texts.seconds(value)}" for name, value in results.seconds.items()]
-    told = {"stages": t("comma").join(parts), "total": texts.seconds(sum(results.seconds.values()))}
+    parts = [f"{t(f'stage.{name}')} {texts.seconds(value, t.language)}" for name, value in results.seconds.items()]
+    told = {"stages": t("comma").join(parts), "total": texts.seconds(sum(results.seconds.values()), t.language)}
     if results.planned:
-        return t("cli.times_planned", **told, planned=texts.seconds(tables.sum_planned(results)))
+        return t("cli.times_planned", **told, planned=texts.seconds(tables.sum_planned(results), t.language))
     return t("cli.times", **told)
 
 

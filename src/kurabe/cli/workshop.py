@@ -67,7 +67,7 @@ def prepare(
     stamp = datetime.now(timezone.utc).astimezone().strftime("%Y%m%d-%H%M%S")
     name = f"{'rehearsal' if check else 'show'}-{stamp}"
     replayed = find_run(recorded, runs) if recorded else find_recorded(runs, found.sha256)
-    return Show(session, Stage(rows, choice.model, choice.why, runs, name, replayed))
+    return Show(session, Stage(rows, choice.model, choice.why, runs, name, replayed, own=data is not None))
 
 
 def _serve(screen: "Screen", show: "Show", port: int | None, browser: bool) -> None:
@@ -137,13 +137,13 @@ def _show_rehearsal(screen: "Screen", show: "Show", found: "Rehearsal") -> None:
     from kurabe import texts
 
     t = screen.t
-    titles = {step.id: step.title for step in show.session.scripts[t.language].steps}
+    titles = {step.id: step.title for step in show.steps()}
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("step", "script", "computing", "expected"):
         table.add_column(t(f"cli.workshop.head.{name}"), justify="left" if name == "step" else "right")
     for step in found.steps:
-        table.add_row(titles[step.step], f"{step.minutes:g}", texts.seconds(step.computing) if step.computing else "–",
-                      f"{step.expected:.1f}")  # fmt: skip
+        computing = texts.seconds(step.computing, t.language) if step.computing else "–"
+        table.add_row(titles[step.step], f"{step.minutes:g}", computing, f"{step.expected:.1f}")
     screen.show(table)
     for what, fix in found.missing:
         screen.show(f"✗ {what}", style="bold red")

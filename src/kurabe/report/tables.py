@@ -294,8 +294,11 @@ def provenance(results: Results, t: Texts) -> Table:
         ("machine", t("comma").join((origin.processor, machine, origin.platform))),
         ("software", t("comma").join((f"kurabe {origin.kurabe}", f"Python {origin.python}", libraries))),
         ("commit", origin.commit),
-        ("seconds", t("comma").join(f"{t(f'stage.{k}')} {texts.seconds(v)}" for k, v in results.seconds.items())),
-        ("planned", texts.seconds(sum_planned(results)) if results.planned else ""),
+        (
+            "seconds",
+            t("comma").join(f"{t(f'stage.{k}')} {texts.seconds(v, t.language)}" for k, v in results.seconds.items()),
+        ),
+        ("planned", texts.seconds(sum_planned(results), t.language) if results.planned else ""),
     ]
     return _table(t, "provenance", [(t(f"report.provenance.{name}"), value) for name, value in rows if value])
 
@@ -319,12 +322,12 @@ def _arm_row(arm: ArmResult, t: Texts) -> tuple[str, ...]:
 def _cost_row(cost: CostEstimate, t: Texts, results: Results) -> tuple[str, ...]:
     return (
         arm_name(cost.label, t),
-        texts.seconds(cost.preparation_seconds) if cost.preparation_seconds else "–",
+        texts.seconds(cost.preparation_seconds, t.language) if cost.preparation_seconds else "–",
         texts.count(cost.preparation_tokens) if cost.preparation_tokens else "–",
         texts.count(cost.prompt_tokens),
         texts.count(cost.cached_tokens),
         texts.count(cost.new_tokens),
-        texts.seconds(cost.seconds_per_answer),
+        texts.seconds(cost.seconds_per_answer, t.language),
         texts.size(cost.peak_memory) if cost.peak_memory else "–",
         money(cost, results),
         *(

@@ -49,9 +49,14 @@ class Job:
         return self._logs[0].read_text(encoding="utf-8", errors="replace")
 
     @property
+    def said(self) -> str:
+        """What it said on stderr."""
+        return self._logs[1].read_text(encoding="utf-8", errors="replace").strip()
+
+    @property
     def last_words(self) -> str:
-        """The end of what it said on stderr."""
-        return self._logs[1].read_text(encoding="utf-8", errors="replace").strip()[-LAST_WORDS:]
+        """The end of that."""
+        return self.said[-LAST_WORDS:]
 
     def end(self) -> None:
         """Stop it as Ctrl-C would, so that it stores what it has; then by force."""

@@ -6,6 +6,7 @@ Knows no run and no page. The grammar is told at the top of `script.en.md`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -18,6 +19,13 @@ STEPS = ("checklist", "recipe", "train", "compare", "counted", "audit", "prompt"
 _HEADING = re.compile(r"##\s+([a-z]+)\s*[:：]\s*(.+?)\s*[(（]\s*([\d.]+)\s*(?:min|分)\s*[)）]\s*")
 
 
+class Command(NamedTuple):
+    """A line to type. `rows` is "example" or "own" where it goes with only one kind of rows, else ""."""
+
+    line: str
+    rows: str = ""
+
+
 class Step(NamedTuple):
     """One step of the talk. `lead` is for the room; `track` and `notes` are for the presenter only."""
 
@@ -27,7 +35,21 @@ class Step(NamedTuple):
     lead: str
     track: tuple[str, ...]  # paragraphs
     notes: tuple[str, ...]
-    commands: tuple[str, ...]
+    commands: tuple[Command, ...]
+
+    def filled(self, words: Mapping[str, str], *, own: bool) -> Step:
+        """The step with `{name}` replaced by these words, and the commands that go with rows of one's own, or with the
+        ten of `examples/`. Other braces stay: a command may have some."""
+
+        def fill(text: str) -> str:
+            return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), text)
+
+        other = "example" if own else "own"
+        kept = tuple(command._replace(line=fill(command.line)) for command in self.commands if command.rows != other)
+        return self._replace(
+            title=fill(self.title), lead=fill(self.lead), track=tuple(map(fill, self.track)),
+            notes=tuple(map(fill, self.notes)), commands=kept,
+        )  # fmt: skip
 
 
 class Script(NamedTuple):
@@ -73,31 +95,35 @@ def parse(text: str, where: str) -> Script:
             _refuse(where, start, f"There is no step {name!r}; there are {', '.join(STEPS)}.")
         if name in (step.id for step in steps):
             _refuse(where, start, f"The step {name!r} stands twice.")
-        steps.append(_step(name, heading, float(minutes), lines[start + 1 : end]))
+        steps.append(_step((name, heading, float(minutes)), lines[start + 1 : end], where, start + 1))
     return Script(title, tuple(steps))
 
 
-def _step(name: str, title: str, minutes: float, lines: list[str]) -> Step:
+def _step(heading: tuple[str, str, float], lines: list[str], where: str, start: int) -> Step:
     lead: list[str] = []
     track: list[list[str]] = [[]]
     notes: list[str] = []
-    commands: list[str] = []
-    fenced = False
-    for line in lines:
+    commands: list[Command] = []
+    fenced, rows = False, ""
+    for n, line in enumerate(lines):
         words = line.strip()
         if words.startswith("```"):
-            fenced = not fenced
+            fenced, rows = not fenced, words.partition(" ")[2].strip()
+            if rows not in ("", "example", "own"):
+                _refuse(where, start + n, "After `sh` a block says `example`, `own` or nothing.")
         elif fenced:
-            commands += [words] if words else []
+            commands += [Command(words, rows)] if words else []
         elif words.startswith(">"):
             lead.append(words[1:].strip())
         elif words.startswith("- "):
             notes.append(words[2:])
+        elif words and notes and line.startswith("  "):
+            notes[-1] = joined([notes[-1], words])
         elif words:
             track[-1].append(words)
         else:
             track.append([])
-    return Step(name, title, minutes, " ".join(lead), tuple(map(joined, filter(None, track))), tuple(notes),
+    return Step(*heading, " ".join(lead), tuple(map(joined, filter(None, track))), tuple(notes),
                 tuple(commands))  # fmt: skip
 
 

@@ -190,12 +190,13 @@ def drawn(show: Show, role: str, token: str) -> dict[str, Any]:
     """The state of one kind of page: its HTML and everything that its script needs."""
     session = show.session
     t = Texts(session.language)
-    step = session.step()
+    step = show.step()
     assert step is not None
+    version = session.version  # what changes while this is drawn is not in it
     values = slides.slide(show)
     info = show.info
     html = _template("stage.html").render(
-        role=role, t=t, token=token, session=session, show=show, step=step, following=session.step(1), slide=values,
+        role=role, t=t, token=token, session=session, show=show, step=step, following=show.step(1), slide=values,
         answers=slides.asked(show, info.trials if info else (), t), signs=answers.SIGNS, clock=clock,
         recorded=show.recorded, replaying=show.recorded and not show.view.finished, speed=f"{show.speed:.0f}",
         stand_in=info.model.stand_in if info else show.stage.model == "tiny",
@@ -203,10 +204,10 @@ def drawn(show: Show, role: str, token: str) -> dict[str, Any]:
     )  # fmt: skip
     here, total = session.seconds()
     return {
-        "version": session.version, "html": html, "language": session.language, "dark": session.dark,
+        "version": version, "html": html, "language": session.language, "dark": session.dark,
         "blank": session.blank, "step": session.current, "title": step.title, "seconds": [here, total],
         "running": session.running, "said": said(show, t), "load": _load(t) if role == "present" else "",
-        "steps": [[s.id, s.title] for s in session.scripts[session.language].steps if s.id in session.spent],
+        "steps": [[one.id, one.title] for one in show.steps()],
         "words": _words(t),
     }  # fmt: skip
 

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kurabe import dataset
 from kurabe.analysis import load_run
 from kurabe.errors import SettingsError, UserError
 from kurabe.runs import EVENTS, EXPORT, RunFolder
 from kurabe.schema import Event, Parity, Results, RunInfo
+from kurabe.servers import ollama_here
 from kurabe.storage import MANIFEST
 from kurabe.texts import Texts
 from kurabe.workshop.jobs import Answering, Job
+from kurabe.workshop.repairs import Repair, repair
+from kurabe.workshop.script import Step
 from kurabe.workshop.session import Session
 from kurabe.workshop.watch import View, until, view
 
@@ -30,6 +36,8 @@ FORMATS = "F16,Q8_0,Q4_K_M"
 QUESTION_LIMIT = 500  # characters
 REPLAY_SECONDS = 40.0  # a recording is played in at most so many
 PULSE = 1.0  # seconds between two looks at a run that works
+OLLAMA_PULSE = 3.0  # seconds between two looks for Ollama, on the steps that type its commands
+OLLAMA_STEPS = ("prompt", "ship")
 
 
 class Stage(NamedTuple):
@@ -41,6 +49,7 @@ class Stage(NamedTuple):
     runs: Path
     name: str  # of the live run
     recorded: Path | None
+    own: bool = False  # the presenter's rows, not those that the commands of `workshop/` are about
 
 
 class Asked(NamedTuple):
@@ -60,6 +69,13 @@ class Show:
         self.jobs: dict[str, Job] = {}
         self.asked: Asked | None = None
         self.kept = False
+        self._looked_in = ""  # the language in which the machine was asked what it is
+        self.repaired: list[Repair] = []  # what the live run needed so far
+        self.ollama: bool | None = None  # whether it answers here; None where nobody has looked, or it is elsewhere
+        self._sought = -OLLAMA_PULSE
+        self._given_up: list[Path] = []  # folders of attempts that a repair has replaced
+        self._hopeless: Job | None = None  # a run that failed and that nothing here mends
+        self._flags = {"--model": stage.model, "--recipes": RECIPES, "--arms": ARMS, "--runs": str(stage.runs)}
         self._answering: Answering | None = None
         self._replaying: float | None = None  # since when
         self._looked = (-1.0, -1)  # when, and at how many bytes of events
@@ -81,6 +97,32 @@ class Show:
         return (self.live / MANIFEST).exists()
 
     @property
+    def folders(self) -> list[Path]:
+        """What this talk has stored: the live run, and attempts that ended before it."""
+        return [path for path in (*self._given_up, self.live) if (path / MANIFEST).exists()]
+
+    @cached_property
+    def data(self) -> dataset.Dataset:
+        """The rows that the show is about."""
+        return dataset.read_examples(self.stage.data)
+
+    def step(self, offset: int = 0) -> Step | None:
+        """The step on screen, or one before or after it, with this talk's own rows and run in its words."""
+        found = self.session.step(offset)
+        return self._filled(found) if found else None
+
+    def steps(self) -> list[Step]:
+        """All steps of this talk, in these words."""
+        every = self.session.scripts[self.session.language].steps
+        return [self._filled(step) for step in every if step.id in self.session.spent]
+
+    def _filled(self, step: Step) -> Step:
+        # The commands about the ten rows are typed in `workshop/`.
+        data = str(self.stage.data) if self.stage.own else f"../examples/{self.stage.data.name}"
+        words = {"rows": str(len(self.data.examples)), "data": data, "run": str(self.live)}
+        return step.filled(words, own=self.stage.own)
+
+    @property
     def run(self) -> Path:
         """The run that the pages are about."""
         return self.stage.recorded if self.recorded and self.stage.recorded else self.live
@@ -98,14 +140,15 @@ class Show:
     @property
     def results(self) -> Results | None:
         """Results of the run that is shown, once it has come to its end on the page, too."""
+        run = self.run  # once: the presenter may switch over while another window's thread is analysing
         if not self.view.finished:
             return None
-        if self.run not in self._results:
-            if not RunFolder.open(self.run).finished:
+        if run not in self._results:
+            if not RunFolder.open(run).finished:
                 return None
             # Analysed again, not read: a recording may have been made by an older kurabe, with other sentences.
-            self._results[self.run] = load_run(self.run)
-        return self._results[self.run]
+            self._results[run] = load_run(run)
+        return self._results[run]
 
     @property
     def info(self) -> RunInfo | None:
@@ -125,7 +168,7 @@ class Show:
         actions: dict[str, Callable[[], None]] = {
             "next": self._next, "back": self._back, "goto": lambda: self._go(value),
             "blank": lambda: self.session.toggle("blank"), "dark": lambda: self.session.toggle("dark"),
-            "language": lambda: self.session.toggle("language"), "clock": lambda: self.session.toggle("clock"),
+            "language": self._language, "clock": lambda: self.session.toggle("clock"),
             "tempo": self._tempo, "start": self._start, "ask": lambda: self._ask(value), "close": self._dismiss,
             "ship": self._ship, "doctor": self._doctor, "clean": self._clean, "keep": self._keep,
         }  # fmt: skip
@@ -163,7 +206,7 @@ class Show:
         step = self.session.current
         if not self.session.running and self.session.at:
             self.session.toggle("clock")
-        if step == "checklist" and "doctor" not in self.jobs:
+        if step == "checklist" and self._looked_in != self.session.language:
             self._doctor()
         if step == "train" and self.session.tempo == "live" and "run" not in self.jobs:
             self._start()
@@ -180,16 +223,52 @@ class Show:
         """Begin the live run, or go on with one that was stopped or died."""
         if self.session.tempo != "live" or ("run" in self.jobs and self.jobs["run"].state == "running"):
             return
-        runs = ["--runs", str(self.stage.runs)]
         if self.begun:
             words = ["resume", str(self.live), "--quiet"]
         else:
-            words = ["run", str(self.stage.data), "--model", self.stage.model, "--recipes", RECIPES, "--arms", ARMS,
-                     "--name", self.stage.name, "--quiet", *runs]  # fmt: skip
+            flags = [word for flag in (self._flags | {"--name": self.stage.name}).items() for word in flag]
+            words = ["run", str(self.stage.data), *flags, "--quiet"]
         self.jobs["run"] = Job(words, self._logs)
 
+    def _mend(self) -> None:
+        """Where the live run failed for a reason that another attempt avoids, begin that attempt, in a folder of its
+        own: figures of one run come from one device and one model."""
+        job = self.jobs.get("run")
+        if job is None or job is self._hopeless or job.state != "failed" or self.session.tempo != "live":
+            return
+        found = repair(job.said, self._flags["--model"], self._flags.get("--device", ""))
+        if found is None:
+            self._hopeless = job
+            return
+        self.repaired.append(found)
+        self._given_up.append(self.live)
+        self._flags.update(found.words)
+        name = self._given_up[0].name
+        self.stage = self.stage._replace(name=f"{name}-{len(self.repaired) + 1}", model=self._flags["--model"])
+        self._start()
+        self.session.changed()
+
+    def _seek(self) -> None:
+        """Look for Ollama where its commands are typed: it may be started while the step is on screen."""
+        if self.session.current in OLLAMA_STEPS and self._clock() - self._sought >= OLLAMA_PULSE:
+            found = ollama_here(os.environ.get("OLLAMA_HOST", ""))
+            self._sought = self._clock()
+            if found != self.ollama:
+                self.ollama = found
+                self.session.changed()
+
     def _doctor(self) -> None:
-        self.jobs["doctor"] = Job(["doctor", "--json", "--runs", str(self.stage.runs)], self._logs)
+        if "doctor" in self.jobs:
+            self.jobs["doctor"].end()
+        self._looked_in = self.session.language
+        words = ["doctor", "--json", "--lang", self._looked_in, "--runs", str(self.stage.runs)]
+        self.jobs["doctor"] = Job(words, self._logs)
+
+    def _language(self) -> None:
+        """What the machine says of itself is asked again in the other language, where it is on screen."""
+        self.session.toggle("language")
+        if self.session.current == "checklist":
+            self._doctor()
 
     def _ship(self) -> None:
         if self.results and ("ship" not in self.jobs or self.jobs["ship"].state == "failed"):
@@ -225,8 +304,8 @@ class Show:
         if self._answering:
             self._answering.end()
             self._answering = None
-        if self.begun:
-            self.jobs["clean"] = Job(["clean", str(self.live), "--yes"], self._logs)
+        if self.folders:
+            self.jobs["clean"] = Job(["clean", *map(str, self.folders), "--yes"], self._logs)
 
     # --- time passes -------------------------------------------------------------------------------------------
 
@@ -238,6 +317,8 @@ class Show:
         if states != self._states:
             self._states = states
             self.session.changed()
+        self._mend()
+        self._seek()
         self.look()
 
     def look(self, *, at_once: bool = False) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from kurabe import charts, dataset, texts
+from kurabe import charts, texts
 from kurabe.arms import write_prompt
 from kurabe.charts import ChartSize, arm_name, colour_token
 from kurabe.recipes import RECIPES, Recipe, for_model, scaled_rate
@@ -23,7 +23,7 @@ from kurabe.schema import ArmAnswer, CurvePoint, QuestionResult, Results, TrialI
 from kurabe.texts import Texts
 from kurabe.workshop.measured import SIGN, counted
 from kurabe.workshop.questions import likely
-from kurabe.workshop.show import Show
+from kurabe.workshop.show import OLLAMA_STEPS, Show
 
 LARGE = ChartSize(680, 17)  # read from the last row
 COMPARED = ("base", "lora (origin)", "lora")  # before; after by the old recipe; after by the fair one
@@ -52,7 +52,20 @@ def slide(show: Show) -> dict[str, Any]:
         values = {"missing": True}
     else:
         values = _MEASURED[step](show.results, show.session.part, t)
-    return {"missing": False, "parts": parts(show), **values}
+    return {"missing": False, "parts": parts(show), "banners": banners(show, t), **values}
+
+
+def banners(show: Show, t: Texts) -> list[tuple[str, str]]:
+    """What the show mended by itself, or what the presenter can mend, on the step that it is about: (for the room, what
+    the presenter reads beside it)."""
+    step, said = show.session.current, []
+    if step == "train" and show.session.tempo == "live":
+        said += [(t(f"workshop.repair.{one.key}", **one.values), "") for one in show.repaired]
+        rows = [one.at_once for one in show.view.trained if one.at_once is not None]
+        said += [(t("workshop.repair.memory", rows=rows[-1]), "")] if rows else []
+    if step in OLLAMA_STEPS and show.ollama is False:
+        said.append((t("workshop.repair.ollama"), t("workshop.repair.ollama_fix")))
+    return said
 
 
 def parts(show: Show) -> int:
@@ -117,7 +130,7 @@ def _train(show: Show, t: Texts) -> dict[str, Any]:
         {
             "recipe": one.recipe, "step": one.step, "steps": one.steps, "share": round(100 * one.share),
             "loss": _loss(one.losses[-1] if one.losses else None),
-            "left": None if one.left is None or one.step == one.steps else texts.seconds(one.left),
+            "left": None if one.left is None or one.step == one.steps else texts.seconds(one.left, t.language),
             "token": colour_token("lora" if one.trial == 1 else "further", "lora"),
         }
         for one in sorted(seen.trained, key=lambda one: one.recipe == "fair")
@@ -141,8 +154,7 @@ def _loss(value: float | None) -> str:
 
 def _prompt(show: Show, t: Texts) -> dict[str, Any]:
     """The Modelfile's message, and the prompt arm's answers to the first questions of the data."""
-    found = dataset.read_examples(show.stage.data)
-    results = show.results
+    found, results = show.data, show.results
     rows = answers.shown(results.questions)[:2] if results else []
     return {
         "system": write_prompt(found.examples, found.language), "missing": results is None,
@@ -173,8 +185,8 @@ def _size(path: Path) -> int:
 
 
 def _cleanup(show: Show, t: Texts) -> dict[str, Any]:
-    used = sum(path.lstat().st_size for path in show.live.rglob("*") if path.is_file()) if show.begun else 0
-    return {"there": show.begun, "size": texts.size(used), "run": show.stage.name, "kept": show.kept,
+    used = sum(path.lstat().st_size for folder in show.folders for path in folder.rglob("*") if path.is_file())
+    return {"there": bool(show.folders), "size": texts.size(used), "run": show.stage.name, "kept": show.kept,
             "report": show.results is not None}  # fmt: skip
 
 
@@ -271,8 +283,7 @@ def _costs(results: Results, part: int, t: Texts) -> dict[str, Any]:
 def _questions(results: Results, part: int, t: Texts) -> dict[str, Any]:
     listed = likely(results, t)
     part = min(part, len(listed) - 1)
-    return {"asked": listed[part][0], "answer": listed[part][1], "figures": listed[part][2],
-            "all": [question for question, *_ in listed]}  # fmt: skip
+    return {"asked": listed[part], "number": part + 1, "count": len(listed)}
 
 
 def _summary(results: Results, part: int, t: Texts) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,12 +34,14 @@ class Choice(NamedTuple):
 
     model: str
     reason: str = ""  # none where it was named by hand
-    values: Mapping[str, str] = {}
+    needed: float = 0.0  # seconds
+    limit: float = 0.0
 
     def why(self, t: Texts | None = None) -> str:
         """The reason in words; None: in the language of this computer."""
         t = t or Texts(pick_language())
-        return t(f"workshop.model.{self.reason}", **self.values) if self.reason else ""
+        times = {"needed": spoken(self.needed, t.language), "limit": spoken(self.limit, t.language)}
+        return t(f"workshop.model.{self.reason}", name=REPOSITORY, **times) if self.reason else ""
 
 
 def choose_model(rows: str | Path, minutes: float, settings: RunSettings | None = None) -> Choice:
@@ -52,17 +54,15 @@ def choose_model(rows: str | Path, minutes: float, settings: RunSettings | None 
     settings = settings or RunSettings(recipes=("fair", "origin"))
     folder = cached()
     if folder is None:
-        return Choice(EMBEDDED, "absent", {"name": REPOSITORY})
+        return Choice(EMBEDDED, "absent")
     needed = least_seconds(folder, rows, settings)
     if needed <= 60 * minutes:
         from kurabe.experiment import plan_run
 
         planned = plan_run(rows, settings.model_copy(update={"model": str(folder)})).seconds
         needed = sum(value for value in planned.values() if value is not None)
-    values = {"name": REPOSITORY, "needed": spoken(needed), "limit": spoken(60 * minutes)}
-    if needed > 60 * minutes:
-        return Choice(EMBEDDED, "slow", values)
-    return Choice(str(folder), "fits", values)
+    fits = needed <= 60 * minutes
+    return Choice(str(folder) if fits else EMBEDDED, "fits" if fits else "slow", needed, 60 * minutes)
 
 
 def cached() -> Path | None:

@@ -22,6 +22,7 @@ class Trained(NamedTuple):
     steps: int
     losses: tuple[float | None, ...]
     left: float | None  # seconds; None where nothing was measured yet
+    at_once: int | None = None  # rows that memory still allows in one pass; None: it has not ended yet
 
     @property
     def share(self) -> float:
@@ -57,6 +58,7 @@ def view(events: Sequence[Event]) -> View:
     trials: dict[int, tuple[str, int]] = {}
     losses: dict[int, list[float | None]] = {}
     seconds: dict[int, list[float]] = {}
+    at_once: dict[int, int | None] = {}
     for event in events:
         values = event.values
         if event.kind == "stage" and values["state"] == "start":
@@ -69,12 +71,14 @@ def view(events: Sequence[Event]) -> View:
         elif event.kind == "step":
             losses[values["trial"]].append(values["loss"])
             seconds[values["trial"]].append(values["seconds"])
+            at_once[values["trial"]] = values.get("at_once")
         elif event.kind == "end":
             stage = "end"
     trained = tuple(
-        Trained(trial, recipe, len(losses[trial]), steps, tuple(losses[trial]), _left(seconds[trial], steps))
+        Trained(trial, recipe, len(losses[trial]), steps, tuple(losses[trial]), _left(seconds[trial], steps),
+                at_once.get(trial))
         for trial, (recipe, steps) in trials.items()
-    )
+    )  # fmt: skip
     return View(stage, done, total, trained, events[-1].elapsed if events else 0.0)
 
 

@@ -45,7 +45,7 @@ function tick() {
   const now = { step: state.seconds[0] + more, total: state.seconds[1] + more };
   for (const place of document.querySelectorAll("[data-clock]")) {
     const seconds = now[place.dataset.clock];
-    place.textContent = (state.running ? "" : "⏸ ") + clock(seconds);
+    place.textContent = (state.running ? "" : "▮▮ ") + clock(seconds);
     place.classList.toggle("late", seconds > Number(place.dataset.limit));
   }
 }
