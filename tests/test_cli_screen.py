@@ -171,16 +171,17 @@ def test_every_arm_has_its_cost_and_money_where_there_are_prices(tmp_path: Path,
     language, free = finished
     prices = Prices(input_per_million=0.5, output_per_million=1.5)
     priced = analyse(write_run(tmp_path, language=language, settings=RunSettings(retention=20, prices=prices)))
+    took = {"en": "20 s", "ja": "20秒"}[language]
     for results in (free, priced):
         heads, *rows = drawn(results, costs_table, language)
         cells = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows}
         lora = cells[arm_name("lora", Texts(language))]
         cost = next(cost for cost in results.costs if cost.label == "lora")
         said = {name: lora.get(Texts(language)(f"cli.costs.{name}")) for name in ("preparation", "positions", "prompt")}
-        assert said == {"preparation": "20 s", "positions": f"{cost.preparation_tokens:,}", "prompt": "40"}
+        assert said == {"preparation": took, "positions": f"{cost.preparation_tokens:,}", "prompt": "40"}
         assert cells[arm_name("prompt", Texts(language))][Texts(language)("cli.costs.preparation")] == "–"
         money = lora.get(Texts(language)("cli.costs.money"))
-        assert money == (f"{cost.money_per_thousand:.2f} USD" if results is priced else None)
+        assert money == (f"{cost.money_per_thousand:.2g} USD" if results is priced else None), "below 0.1, two figures"
 
 
 def test_what_the_figures_leave_out_is_named_at_the_end(finished: tuple[str, Results]) -> None:

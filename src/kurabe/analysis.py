@@ -169,7 +169,7 @@ def analyse(folder: RunFolder) -> Results:
         likelihood=tuple(likelihood.results(_labels(arms), answers, asked, settings.seed)),
         teachers=teachers,
         costs=costs,
-        beside=tuple(_beside(others, folder, info, settings)),
+        beside=tuple(_beside(others, folder, info, settings, empty)),
         curves=(*_loss_curves(folder, info), *swept.points),
         crossings=swept.crossings,
         predictions=swept.predictions,
@@ -385,7 +385,7 @@ def _costs(arms: Sequence[Arm], folder: RunFolder, settings: RunSettings) -> tup
 
 
 def _beside(
-    others: Sequence[Sequence[Arm]], folder: RunFolder, info: RunInfo, settings: RunSettings
+    others: Sequence[Sequence[Arm]], folder: RunFolder, info: RunInfo, settings: RunSettings, empty: Sequence[str]
 ) -> Iterable[OtherResult]:
     """What each other model came to, with its own price."""
     said: dict[str, set[str]] = {}
@@ -397,7 +397,7 @@ def _beside(
         yield OtherResult(
             model=model,
             said=tuple(sorted(said.get(model.name, ()))),
-            arms=tuple(_arm_result(arm, settings.seed, ()) for arm in arms),
+            arms=tuple(_arm_result(arm, settings.seed, empty) for arm in arms),
             costs=tuple(
                 cost.cost(arm.label, arm.arm, 0, [row.answer for row in arm.held_out], [], price)
                 for arm in arms
