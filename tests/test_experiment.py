@@ -12,7 +12,7 @@ import pytest
 from killed_run import ROWS, SHARES, backend, settings, write_data
 
 import kurabe
-from kurabe import arms, backends, dataset, experiment, lessons, planning, stale
+from kurabe import arms, backends, dataset, experiment, lessons, planning, session, stale
 from kurabe.analysis import load_run
 from kurabe.errors import DataError, MissingError, SettingsError, StoppedError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
@@ -85,7 +85,7 @@ STALE = (("prompt", 0), ("rag", 0), ("lora+prompt", 1), ("lora+rag", 1))
 
 def test_one_value_of_each_example_is_changed_in_what_an_arm_is_shown(whole: tuple[Results, RunFolder]) -> None:
     results, folder = whole
-    make = planning.request_maker(experiment._material(folder), folder.questions(), 10)
+    make = planning.request_maker(session.material(folder), folder.questions(), 10)
     changes = stale.changes(folder.examples())
     for key in (key for batch in folder.plan() for key in batch.keys if key.probe == "stale"):
         change, shown = changes[key.question.rsplit("/", 1)[0]], make(key).messages[0].content
@@ -633,7 +633,7 @@ def test_samples_are_drawn_in_every_arm_and_belong_to_none(formed: tuple[Results
 
 def test_a_sample_is_asked_at_a_temperature_with_a_seed_of_its_own(formed: tuple[Results, RunFolder]) -> None:
     folder = formed[1]
-    make = planning.request_maker(experiment._material(folder), folder.questions(), 10)
+    make = planning.request_maker(session.material(folder), folder.questions(), 10)
     requests = [make(answer.key) for answer in folder.answers()]
     assert {r.temperature for r in requests if r.key.sample} == {0.7}
     assert {r.temperature for r in requests if not r.key.sample} == {0.0}

@@ -14,7 +14,7 @@ from killed_run import write_data
 from scripted_vllm import Scripted, serving
 from test_hf import ITEMS, plan, request
 
-from kurabe import backends, experiment, planning
+from kurabe import backends, experiment, planning, session
 from kurabe.connection import Limits
 from kurabe.errors import MissingError, SettingsError, StoppedError
 from kurabe.fake import FakeBackend
@@ -238,7 +238,7 @@ def test_a_run_s_answers_are_the_loaded_model_s_though_the_server_gave_them(
         results = experiment.run(write_data(tmp_path), chosen, backend=own)
         assert len(state.bodies) > 30 and state.loads and not state.adapters
     folder = RunFolder.open(tmp_path / "run")
-    make = planning.request_maker(experiment._material(folder), folder.questions(), 4)
+    make = planning.request_maker(session.material(folder), folder.questions(), 4)
     own.load_adapter(1, folder.adapter(1) or tmp_path)
     mine = own.answer([make(answer.key) for answer in folder.answers()])
     assert [(a.key, a.text, a.token_ids) for a in mine] == [(a.key, a.text, a.token_ids) for a in folder.answers()]
