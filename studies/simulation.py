@@ -30,7 +30,15 @@ STUDIES = Path(__file__).resolve().parent
 DOCS = STUDIES.parent / "docs"
 PROCESSES = 2
 NICENESS = 10  # whoever works on the machine goes first
-DECIDING = ("stats", "verdict", "evidence", "reasons", "cost", "analysis")  # modules of kurabe that make the figures
+DECIDING = (
+    "stats",
+    "verdict",
+    "evidence",
+    "reasons",
+    "cost",
+    "measures",
+    "analysis",
+)  # modules of kurabe that make the figures
 
 
 class Done(NamedTuple):

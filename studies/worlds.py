@@ -16,7 +16,7 @@ from pydantic import Field
 from scipy import special
 from scipy import stats as distributions
 
-from kurabe import analysis, stats
+from kurabe import measures, stats
 from kurabe.evidence import Evidence
 from kurabe.schema import (
     ArmResult,
@@ -121,7 +121,7 @@ def _arm(world: World, label: str, right: Any, form: Any, seed: int) -> ArmResul
 
 def _differences(drawn: Mapping[str, Mapping[str, Cluster]], measure: Measure, seed: int) -> list[Difference]:
     """Those pairs that a run compares; for style each tuned arm with each untuned one."""
-    pairs = list(analysis.COMPARED)
+    pairs = list(measures.COMPARED)
     if measure == "style":
         pairs = [(label, other) for label in drawn for other in drawn if "lora" in label and "lora" not in other]
     found = []

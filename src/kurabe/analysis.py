@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
 from kurabe import (
     checks,
@@ -18,6 +17,7 @@ from kurabe import (
     curves,
     lessons,
     likelihood,
+    measures,
     planning,
     scoring,
     stale,
@@ -29,16 +29,15 @@ from kurabe import (
 )
 from kurabe.errors import StoppedError
 from kurabe.evidence import Evidence
+from kurabe.measures import Arm, Asked
 from kurabe.recipes import RECIPES
 from kurabe.runs import RunFolder
 from kurabe.schema import (
     Answer,
     ArmAnswer,
-    ArmResult,
     ConsistencyResult,
     CostEstimate,
     CurvePoint,
-    Difference,
     OtherResult,
     Probe,
     Question,
@@ -47,60 +46,14 @@ from kurabe.schema import (
     Results,
     RetentionResult,
     RunInfo,
-    Score,
-    Status,
     TeacherResult,
     TrialInfo,
 )
-from kurabe.settings import ARM_NAMES, Price, RunSettings
+from kurabe.settings import Price, RunSettings
 
-# Which arms are compared with which, where both were run; a further recipe's LoRA is compared with `base`.
-COMPARED = (
-    ("lora", "prompt"),
-    ("lora", "rag"),
-    ("rag", "prompt"),
-    ("few-shot", "prompt"),
-    ("lora+prompt", "prompt"),
-    ("lora+prompt", "lora"),
-    ("lora+prompt", "rag"),
-    ("lora+rag", "prompt"),
-    ("lora+rag", "rag"),
-    ("lora+rag", "lora"),
-    ("prompt", "base"),
-    ("lora", "base"),
-    ("lora", "shuffled"),
-    ("ceiling", "prompt"),
-)
 CONTROLS = ("ceiling", "shuffled")  # what nobody could ship: one is told which row is asked for, one learned nonsense
 RETENTION: tuple[Probe, ...] = ("general", "reading")
 ENDED = ("audit.note.trial-broken", "audit.note.trial-learned")
-
-
-class Asked(NamedTuple):
-    """One answer with the question it belongs to and its score."""
-
-    question: Question
-    answer: Answer
-    score: Score
-
-
-class Arm(NamedTuple):
-    """One arm under one trial, with its answers to the user's own questions."""
-
-    arm: str
-    trial: int
-    recipe: str  # "" without an adapter
-    label: str
-    held_out: tuple[Asked, ...]
-    trained: tuple[Asked, ...]
-
-    @property
-    def asked(self) -> list[tuple[Question, Answer]]:
-        """The held-out questions and answers, without their scores."""
-        return [(row.question, row.answer) for row in self.held_out]
-
-
-Statuses: TypeAlias = tuple[Status, ...]
 
 
 def load_run(path: str | Path) -> Results:
@@ -127,14 +80,14 @@ def analyse(folder: RunFolder) -> Results:
     # 2. Scores, arm by arm; other models apart.
     asked = {question.id: question for question in questions}
     answers = [answer for answer in everything if answer.key.hop == planning.LIVE]
-    arms, others = _arms(answers, asked, info), _others(everything, asked, info)
+    arms, others = measures.arms(answers, asked, info), measures.others(everything, asked, info)
     first = info.trials[0].recipe if info.trials else ""
 
     # 3. Numbers.
     asked_of = {arm.label: arm.asked for arm in arms}
     empty = style.passed_by_all(asked_of)
-    arm_results = tuple(_arm_result(arm, settings.seed, empty) for arm in arms)
-    differences = (*_differences(arms, settings.seed), *style.differences(asked_of, settings.seed, empty))
+    arm_results = tuple(measures.arm_result(arm, settings.seed, empty) for arm in arms)
+    differences = (*measures.differences(arms, settings.seed), *style.differences(asked_of, settings.seed, empty))
     retention = tuple(_retention(answers, asked, info.trials, settings.seed))
     teachers = tuple(_teachers(answers, asked, info.trials, settings.seed))
     costs = _costs(arms, folder, settings)
@@ -148,7 +101,7 @@ def analyse(folder: RunFolder) -> Results:
         retention=retention,
         costs=costs,
         audit=findings,
-        examples=_independent(arm_results, differences),
+        examples=measures.independent(arm_results, differences),
         stand_in=info.model.stand_in,
         recipe=first,
         prompt_fits=not ("prompt" in settings.arms and all(arm.arm != "prompt" for arm in arms)),
@@ -196,118 +149,7 @@ def unfinished(folder: RunFolder, why: str) -> StoppedError:
     )  # fmt: skip
 
 
-# --- answers by arm --------------------------------------------------------------------------------------------
-
-
-def _arms(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInfo) -> list[Arm]:
-    """Every (arm, trial) that was asked held-out questions, in the design's order, further recipes last."""
-    groups: dict[tuple[str, int], dict[str, list[Asked]]] = {}
-    compared = {0, *(trial.trial for trial in info.trials)}
-    for answer in answers:
-        key = answer.key
-        if key.probe in ("held_out", "trained") and key.trial in compared:
-            question = asked[key.question]
-            row = Asked(question, answer, scoring.score(answer, question))
-            groups.setdefault((key.arm, key.trial), {"held_out": [], "trained": []})[key.probe].append(row)
-    recipes = {trial.trial: trial.recipe for trial in info.trials}
-    # The first recipe, and the control that repeats it, are named by their arm alone.
-    named = {0, *(trial.trial for trial in info.trials[:1]), *(trial.trial for trial in info.trials if trial.shuffled)}
-    arms = [
-        Arm(arm, trial, recipe, label, tuple(rows["held_out"]), tuple(rows["trained"]))
-        for (arm, trial), rows in groups.items()
-        for recipe in [recipes.get(trial, "")]
-        for label in [arm if trial in named else f"{arm} ({recipe})"]
-    ]
-    return sorted(arms, key=lambda a: (a.trial not in named, ARM_NAMES.index(a.arm), a.trial))
-
-
-def _others(answers: Sequence[Answer], asked: Mapping[str, Question], info: RunInfo) -> list[list[Arm]]:
-    """The arms of each other model, labelled with its name."""
-    groups = [[a for a in answers if (a.key.hop, a.key.model) == (planning.SERVED, o.name)] for o in info.beside]
-    return [
-        [arm._replace(label=f"{arm.arm} @ {other.name}") for arm in _arms(group, asked, info)]
-        for other, group in zip(info.beside, groups, strict=True)
-    ]
-
-
-def _scored(rows: Iterable[Asked]) -> list[Asked]:
-    """Rows that count: an answer came, and there was a value to find."""
-    return [row for row in rows if row.answer.finish != "error" and row.question.facts]
-
-
-def _clusters(rows: Iterable[Asked], statuses: Statuses) -> dict[str, stats.Cluster]:
-    """Per example, how many of its expected values came out with one of these statuses, of how many."""
-    return _sums(
-        rows, lambda row: sum(o.status in statuses for o in row.score.outcomes), lambda r: len(r.score.outcomes)
-    )
-
-
-def _sums(
-    rows: Iterable[Asked], total: Callable[[Asked], float], items: Callable[[Asked], int]
-) -> dict[str, stats.Cluster]:
-    clusters: dict[str, stats.Cluster] = {}
-    for row in _scored(rows):
-        before = clusters.get(row.question.example, stats.Cluster(0, 0))
-        clusters[row.question.example] = stats.Cluster(before.total + total(row), before.items + items(row))
-    return clusters
-
-
 # --- numbers ---------------------------------------------------------------------------------------------------
-
-
-def _arm_result(arm: Arm, seed: int, empty: Sequence[str]) -> ArmResult:
-    counted = Counter(o.status for row in arm.held_out for o in row.score.outcomes)
-    return ArmResult(
-        arm=arm.arm,
-        trial=arm.trial,
-        recipe=arm.recipe,
-        label=arm.label,
-        recall=stats.share(_clusters(arm.held_out, ("right",)), seed),
-        trained=stats.share(_clusters(arm.trained, ("right",)), seed),
-        wrong=stats.share(_clusters(arm.held_out, ("wrong",)), seed),
-        extra=stats.mean(_sums(arm.held_out, lambda row: len(row.score.extra), lambda row: 1), seed),
-        outcomes={status: counted[status] for status in ("right", "wrong", "missing", "refused", "unscored")},
-        answers=len(arm.held_out),
-        cut=sum(row.score.cut for row in arm.held_out),
-        unscored=sum(row.answer.finish == "error" for row in arm.held_out),
-        style=style.estimate(arm.asked, seed, empty),
-        checks=style.by_check(arm.asked, seed),
-    )
-
-
-def _differences(arms: Sequence[Arm], seed: int) -> Iterable[Difference]:
-    """Differences of recall between arms that were both run, on the questions that both answered."""
-    by_label = {arm.label: arm for arm in arms}
-    further = [(arm.label, "base") for arm in arms if arm.label != arm.arm]
-    for label, other in (*COMPARED, *further):
-        if label in by_label and other in by_label:
-            first, second = _paired(by_label[label], by_label[other])
-            yield Difference(
-                label=label,
-                other=other,
-                estimate=(estimate := stats.difference(first, second, seed)),
-                smallest_detectable=stats.smallest_detectable(first, second),
-                needed=stats.examples_needed(first, second, verdict.wanted_difference(estimate.value)),
-            )
-
-
-def _paired(first: Arm, second: Arm) -> tuple[stats.Clusters, stats.Clusters]:
-    """The right values of both arms per example, over the questions that both have a scored answer to."""
-    common = {row.question.id for row in _scored(first.held_out)} & {
-        row.question.id for row in _scored(second.held_out)
-    }
-    pair = [[row for row in arm.held_out if row.question.id in common] for arm in (first, second)]
-    return _clusters(pair[0], ("right",)), _clusters(pair[1], ("right",))
-
-
-def _independent(arms: Sequence[ArmResult], differences: Sequence[Difference]) -> int:
-    """Examples that the deciding comparison rests on; without one, those of the arm that has the fewest. Rows that
-    hold no values are counted by their checks of form."""
-    if all(arm.recall.value is None for arm in arms):
-        return style.examples((arm.style for arm in arms), differences)
-    pairs = (("lora", "prompt"), ("lora", "rag"))
-    deciding = [d.estimate.n for d in differences if d.measure == "recall" and (d.label, d.other) in pairs]
-    return min(deciding or [arm.recall.n for arm in arms], default=0)
 
 
 def _retention(
@@ -397,7 +239,7 @@ def _beside(
         yield OtherResult(
             model=model,
             said=tuple(sorted(said.get(model.name, ()))),
-            arms=tuple(_arm_result(arm, settings.seed, empty) for arm in arms),
+            arms=tuple(measures.arm_result(arm, settings.seed, empty) for arm in arms),
             costs=tuple(
                 cost.cost(arm.label, arm.arm, 0, [row.answer for row in arm.held_out], [], price)
                 for arm in arms
@@ -436,10 +278,10 @@ def _curves(
         common &= {row.question.id for row in own["general"]}
     measured = {
         trial: {
-            "recall": _clusters(own["held_out"], ("right",)),
-            "trained": _clusters(own["trained"], ("right",)),
-            "wrong": _clusters(own["held_out"], ("wrong",)),
-            "extra": _sums(own["held_out"], lambda row: len(row.score.extra), lambda row: 1),
+            "recall": measures.clusters(own["held_out"], ("right",)),
+            "trained": measures.clusters(own["trained"], ("right",)),
+            "wrong": measures.clusters(own["held_out"], ("wrong",)),
+            "extra": measures.sums(own["held_out"], lambda row: len(row.score.extra), lambda row: 1),
             "general": {
                 row.question.id: stats.Cluster(right, 1)
                 for row in own["general"]
@@ -449,7 +291,7 @@ def _curves(
         }
         for trial, own in rows.items()
     }
-    prompt = next((_clusters(arm.held_out, ("right",)) for arm in arms if arm.label == "prompt"), {})
+    prompt = next((measures.clusters(arm.held_out, ("right",)) for arm in arms if arm.label == "prompt"), {})
     return curves.curves(info.points, measured, prompt, recipe, seed)
 
 
