@@ -121,6 +121,18 @@ def test_a_merged_folder_and_a_lora_beside_its_base(folder: RunFolder, lora: Win
     assert not hops.held("F32+LoRA", 9, 10, 10, 0.0) and hops.held("Q4_K_M+LoRA", 9, 10, 10, 0.0)
 
 
+def test_an_adapter_beside_its_base_is_asked_as_it_lies_and_nothing_is_merged(
+    folder: RunFolder, lora: Winner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(lora.base, None, ["Q4_K_M"], "b")  # of the base alone: what was merged would have no adapter
+    below = publish(plan, tmp_path)[0]
+    record = lora_hop(below.model_copy(update={"file": "x-LoRA.gguf", "size": 10}), below)
+    file = Exported(tmp_path / below.file, record, tmp_path / below.file)
+    monkeypatch.setattr(parity.backends, "load", lambda settings: pytest.fail("a merged model was asked"))
+    found = prove_export(folder.path, lora, plan, [file], tmp_path)
+    assert [(hop.hop, hop.held) for hop in found.parity.hops] == [("adapter", True), ("Q4_K_M+LoRA", True)]
+
+
 def test_ollama_is_one_hop_more(
     folder: RunFolder, lora: Winner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -226,8 +226,10 @@ def _show_plan(screen: "Screen", order: Order) -> None:
     if order.shipped.arm:
         says = t("cli.ship.arm_searches" if searches(order.shipped.arm) else "cli.ship.arm_is", arm=order.shipped.arm)
         screen.say_beside(t("cli.ship.ships"), says)
-    layers = len(plan.adapter.deltas)
-    screen.say_beside(t("cli.ship.merges"), t("cli.ship.merge_is", weights=plan.weights / 1e6, layers=layers))
+    pairs = len(order.over.files[0].entries) // 2 if order.over else 0  # each matrix has an A and a B
+    layers = pairs or len(plan.adapter.deltas)
+    merged = t("cli.ship.merge_not" if order.over else "cli.ship.merge_is", weights=plan.weights / 1e6, layers=layers)
+    screen.say_beside(t("cli.ship.merges"), merged)
     for file in (*plan.files, *(order.over.files if order.over else ())):
         kinds = Counter(entry.kind for entry in file.entries)
         counted = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))

@@ -59,11 +59,11 @@ def prove_export(
     """The same of an export with its plan: the merged model is asked, too, and where a quantised file failed, larger
     formats until one holds. Both are written into `out` aside, and go again."""
     replay = _replay(run, shipped)
-    asked = [replay.first()]
-    if shipped.adapter:
-        asked += _merged(replay, shipped, plan, out, tell)
+    beside = any(exported.lora for exported in files)  # the plan is the base's then: nothing is merged
+    merged = _merged(replay, shipped, plan, out, tell) if shipped.adapter and not beside else ()
+    asked = [replay.first(), *merged]
     found = list(_asked(replay, shipped, files, tell))
-    tried = [] if any(exported.lora for exported in files) else _tried(replay, shipped, plan, found, out, tell)
+    tried = () if beside else _tried(replay, shipped, plan, found, out, tell)
     return _proof(replay, shipped, [*asked, *found, *tried])
 
 
