@@ -32,7 +32,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def make(*here: str, bf16: tuple[str, ...] = ()) -> None:
         monkeypatch.setattr(devices, "present", lambda: {name: name in here for name in ("cpu", "cuda", "mps")})
-        monkeypatch.setattr(devices, "multiplies_bf16", lambda device: device in bf16)
+        monkeypatch.setattr(devices, "multiplies_bf16", lambda: "cuda" in bf16)
         monkeypatch.setattr(devices, "_name", lambda place, model: f"{model} {place}")
 
     return make

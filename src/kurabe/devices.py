@@ -17,7 +17,7 @@ from typing import NamedTuple
 import platformdirs
 
 from kurabe.errors import MissingError
-from kurabe.provenance import processor, processor_flags
+from kurabe.provenance import processor
 from kurabe.schema import Reason
 
 MPS_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
@@ -72,7 +72,7 @@ def choose(device: str, dtype: str, parameters: int, stored: Mapping[str, int]) 
         return Chosen(Place(found, "float32"), Reason(key="device.small", values={}))
     if 2 * stored.get("BF16", 0) < parameters:
         return Chosen(Place(found, "float32"), Reason(key="device.stored", values={}))
-    if not multiplies_bf16(found):
+    if not multiplies_bf16():
         return Chosen(Place(found, "float32"), Reason(key="device.no-bf16", values={}))
     return Chosen(Place(found, "bfloat16"), Reason(key="device.bf16", values={}))
 
@@ -96,13 +96,11 @@ def _device(wanted: str) -> str:
     return wanted
 
 
-def multiplies_bf16(device: str) -> bool:
-    """Whether the hardware takes bf16 products itself. Where it is only imitated it is many times slower."""
-    if device == "cuda":
-        import torch
+def multiplies_bf16() -> bool:
+    """Whether the CUDA card takes bf16 products itself. Where it only imitates them it is many times slower."""
+    import torch
 
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device == "cpu" and bool(processor_flags() & {"avx512_bf16", "amx_bf16"})
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def prove(chosen: Chosen, model: str, losses: Losses, memory: Path | None = None) -> Chosen:
