@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kurabe.cli.screen import Screen
-    from kurabe.export.plan import Plan
+    from kurabe.export.plan import File, Plan
     from kurabe.export.proof import Exported, Proof
     from kurabe.export.stream import Tell
     from kurabe.export.winner import Winner
@@ -70,10 +70,10 @@ def command(
     model = target(to, name) if to else ""
     plan, over = _plans(shipped, wanted, name, match, form, whole=from_gguf)
     order = Order(folder, shipped, plan, out, name, over)
-    _show_plan(screen, order)
+    files = [] if form == "safetensors" else [*plan.files, *(over.files if over else ())]
+    _show_plan(screen, order, files)
     if plan_only:
         if screen.json:
-            files = [*plan.files, *(over.files if over else ())]
             screen.data({"version": 1, "files": [{"file": f.name, "size": f.size} for f in files]})
     elif form == "safetensors":
         _publish_folder(screen, order)
@@ -218,7 +218,8 @@ def _publish_folder(screen: "Screen", order: Order) -> None:
         show_proof(screen, proof.parity)
 
 
-def _show_plan(screen: "Screen", order: Order) -> None:
+def _show_plan(screen: "Screen", order: Order, files: "list[File]") -> None:
+    """What is merged, and the GGUF files that are written."""
     from kurabe import texts
     from kurabe.export.searcher import searches
 
@@ -230,7 +231,7 @@ def _show_plan(screen: "Screen", order: Order) -> None:
     layers = pairs or len(plan.adapter.deltas)
     merged = t("cli.ship.merge_not" if order.over else "cli.ship.merge_is", weights=plan.weights / 1e6, layers=layers)
     screen.say_beside(t("cli.ship.merges"), merged)
-    for file in (*plan.files, *(order.over.files if order.over else ())):
+    for file in files:
         kinds = Counter(entry.kind for entry in file.entries)
         counted = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
         screen.say_beside(file.format, f"{texts.size(file.size)}: {counted}")
