@@ -128,7 +128,7 @@ def recorded(running: Served) -> Iterator[Served]:
     running.forget()
 
 
-def until(condition: Callable[[], bool], seconds: float = 900) -> None:
+def until(condition: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -244,6 +244,18 @@ def test_a_blank_room_is_blank_and_the_presenter_is_not(recorded: Served) -> Non
     recorded.follow(desk)
     assert room.locator("h1").count() == 0 and desk.locator("h1").is_visible()
     assert room.evaluate("getComputedStyle(document.querySelector('.blank')).backgroundColor") == "rgb(0, 0, 0)"
+
+
+def test_after_a_question_the_keys_are_the_shows_again(recorded: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clicker's next press must not be typed into the field where the question stood."""
+    monkeypatch.setattr(recorded.show, "_ask", lambda question: None)
+    desk, session = recorded.open("present"), recorded.show.session
+    for leave in ("Enter", "Escape"):
+        desk.locator("#words").fill("What are the shipping costs?")
+        desk.keyboard.press(leave)
+        before = (session.at, session.part)
+        desk.keyboard.press("PageDown")
+        until(lambda before=before: (session.at, session.part) != before, 10)
 
 
 CUT = "SHOW_TEST_NETWORK_CUT"  # set inside the namespace that has no network; KURABE_ would be a setting
@@ -369,7 +381,8 @@ def ships_and_leaves_nothing(served: Served, desk: Any, room: Any) -> None:
         room.locator(".banner.mended").wait_for(timeout=PATIENCE)  # there is no Ollama here
         assert "ollama serve" in desk.locator(".preview").inner_text()
     desk.keyboard.press("x")
-    until(lambda: "ship" in show.jobs and show.jobs["ship"].state != "running")
+    until(lambda: "ship" in show.jobs, 10)
+    until(lambda: show.jobs["ship"].state != "running")
     show.tick()
     served.follow(room)
     written = sorted((show.live / "export").glob("*.gguf"))

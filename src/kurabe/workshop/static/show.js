@@ -127,6 +127,7 @@ const LOCAL = {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input, select, textarea");
   const pressing = event.key === " " && event.target.matches("button, a, summary");
+  if (typing && event.key === "Escape") event.target.blur(); // from here on the keys are the show's again
   if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (dialog.open && event.key !== "?") return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -157,6 +158,7 @@ document.getElementById("question")?.addEventListener("submit", (event) => {
   const field = document.getElementById("words");
   act("ask", field.value);
   field.value = "";
+  field.blur(); // a clicker's next key must not be typed into the field
 });
 
 setInterval(tick, 250);
