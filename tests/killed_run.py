@@ -10,6 +10,7 @@ counted from outside. Every run is a forked process, because importing takes lon
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kurabe import dataset, experiment, splits
+from kurabe import checkpoints, dataset, experiment, splits
 from kurabe.errors import UserError
 from kurabe.fake import FakeBackend, rehearsal
 from kurabe.runs import RunFolder
@@ -57,6 +58,12 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
 def backend(data: Path, delay: float = 0.0) -> FakeBackend:
     examples = splits.prepare(dataset.read_examples(data).examples, "en", 0).examples
     return FakeBackend(rehearsal(examples, SHARES), delay=delay)
+
+
+def checkpoint_every(steps: int) -> None:
+    """Checkpoints by the count of steps, so that no clock decides which kill goes on from one."""
+    asked = itertools.count(1)
+    checkpoints.Checkpoints.due = lambda self: next(asked) % steps == 0  # type: ignore[method-assign]
 
 
 def begin(folder: Path, delay: float = 0.0) -> None:
@@ -207,6 +214,7 @@ def real(folder: Path, model: str, kind: str, last: int) -> None:
 
 if __name__ == "__main__":
     verb, where, *numbers = sys.argv[1:]
+    checkpoint_every(2 if verb == "real" else 7)
     if verb == "everywhere":
         everywhere(Path(where), *map(int, numbers or ["1"]))
     elif verb == "real":

@@ -69,18 +69,13 @@ class Course(NamedTuple):
     weights: Tensor
 
 
-def own(stack: AdapterStack, flat_P: Tensor, rank: int) -> Tensor:
-    """The adapter parameters of a slot without the padding of its rank."""
-    return torch.cat([part[0, :rank].flatten() for pair in stack._cut(flat_P[None]) for part in pair])
-
-
 def courses(engine: Engine, jobs: Sequence[Job], together: int | None) -> dict[int, Course]:
     found: dict[int, Course] = {work.trial: Course([], [], torch.empty(0)) for work in jobs}
     true = Trainee.update
 
     def recorded(self: Trainee, rate: float, loss: float) -> float | None:
         if self.job.trial in found:  # and not one that is only measured
-            gradient = own(engine.stack, self.gradient_P, self.recipe.rank)
+            gradient = engine.stack.own(self.gradient_P, self.recipe.rank)
             found[self.job.trial].gradients.append(gradient)
         return true(self, rate, loss)
 
@@ -93,7 +88,7 @@ def courses(engine: Engine, jobs: Sequence[Job], together: int | None) -> dict[i
             found[step.trial].losses.append(step.loss)
     for work in jobs:
         slot = engine.stack.slot(work.trial)
-        weights = own(engine.stack, engine.stack._flat_KP[slot], work.plan.recipe.rank)
+        weights = engine.stack.own(engine.stack._flat_KP[slot], work.plan.recipe.rank)
         found[work.trial] = found[work.trial]._replace(weights=weights)
     engine.stack.drop([work.trial for work in jobs])
     return found
@@ -130,6 +125,31 @@ def test_a_trial_among_many_equals_the_same_trial_alone(engine: Engine, together
         assert len(found[work.trial].losses) == steps
         assert_same(found[work.trial], alone(engine, work))
     assert len({len(course.losses) for course in found.values()}) >= min(together, 5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_trial_that_was_cut_goes_on_as_if_it_had_not_been(engine: Engine, dropout: float) -> None:
+    """Alone to the last bit; in other company, where its rank lies in another stack, within rounding."""
+    jobs = [job(trial, dropout) for trial in (2, 3, 5)]
+    cut = {}
+    for work in jobs:
+        in_training: dict[int, Trainee] = {}
+        for step in train(engine, [work], PAD, in_training=in_training):
+            if step.step == work.plan.steps // 2:
+                cut[work.trial] = work._replace(state=in_training[work.trial].state(engine.stack))
+                break
+        assert not in_training
+        engine.stack.drop([work.trial])
+    for work in jobs:
+        again, whole = courses(engine, [cut[work.trial]], 1)[work.trial], alone(engine, work)
+        left = work.plan.steps - work.plan.steps // 2
+        assert 0 < left == len(again.losses) < len(whole.losses)
+        assert again.losses == whole.losses[-left:] and torch.equal(again.weights, whole.weights)
+    found = courses(engine, [*cut.values(), job(7, dropout)], 4)
+    for work in jobs:
+        whole, left = alone(engine, work), len(found[work.trial].losses)
+        assert_same(found[work.trial], whole._replace(losses=whole.losses[-left:], gradients=whole.gradients[-left:]))
+    assert_same(found[7], alone(engine, job(7, dropout)))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])

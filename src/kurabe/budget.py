@@ -1,8 +1,9 @@
 """`--minutes`: the settings of a run that fit into the time that the user has.
 
 Knows no screen and measures nothing itself (`forecast.py` does). It only takes away, in the order that costs the
-least truth: seeds of a curve, retention questions, exposures, wordings. Arms and held-out questions are never cut, and
-what it chooses are ordinary settings: the same run can be typed.
+least truth: seeds of a curve, retention questions, held-out wordings (an interval comes from the examples, and the
+wordings of one say much the same), exposures, trained wordings. Arms and examples are never cut, and what it chooses
+are ordinary settings: the same run can be typed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from kurabe.schema import Reason
 from kurabe.settings import RunSettings
 
 RETENTION = (40, 20)
+HELD_OUT = (3, 2)
 EXPOSURES = (75, 50, 35, 25)
 WORDINGS = (10, 5, 3)
 WORTH = 0.01  # a cut that saves less than this share of the time is not made
@@ -79,6 +81,7 @@ def _cuts(asked: RunSettings, material: arms.Material) -> Iterator[dict[str, int
     values = {
         "seeds": range(asked.seeds - 1, 0, -1) if asked.over else (),
         "retention": RETENTION,
+        "held_out": HELD_OUT,
         "exposures": EXPOSURES,
         "wordings": () if {"wordings", "samples"} & set(asked.over) else WORDINGS,  # the curve is over them
     }
@@ -89,10 +92,13 @@ def _cuts(asked: RunSettings, material: arms.Material) -> Iterator[dict[str, int
 def _usual(asked: RunSettings, material: arms.Material) -> dict[str, int]:
     """What these settings come to when nothing is cut; 0 where there is nothing to cut."""
     counting = [RECIPES[name] for name in trials.trained_recipes(asked) if RECIPES[name].exposures]
-    most = max((len(example.texts("trained")) for example in material.examples), default=0)
+    most, held_out = (
+        max((len(example.texts(role)) for example in material.examples), default=0) for role in ("trained", "held_out")
+    )
     return {
         "seeds": asked.seeds,
         "retention": asked.retention,
+        "held_out": min(held_out, asked.held_out or held_out),
         "exposures": max((asked.exposures or recipe.exposures for recipe in counting), default=0),
         "wordings": min(most, asked.wordings or most) if counting else 0,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from kurabe.learned import LearnedPoint
@@ -25,6 +25,17 @@ class Endings:
         self._learned = learned
         self._not_finite: Counter[int] = Counter()
         self._ended: set[int] = set()
+
+    def seen(self, trial: int) -> dict[str, Any]:
+        """What the rule has seen of a trial, to be stored beside the trial's state."""
+        looks = self._learned.looks(trial) if self._learned else []
+        return {"not_finite": self._not_finite[trial], "looks": looks}
+
+    def recall(self, trial: int, seen: Mapping[str, Any]) -> None:
+        """Go on from what `seen` gave."""
+        self._not_finite[trial] = seen["not_finite"]
+        if self._learned:
+            self._learned.recall(trial, seen["looks"])
 
     def steps(self, backend: Backend, trials: Sequence[TrialPlan]) -> Generator[Step, None, None]:
         """Train these trials; the last step of one that the rule ends says why."""

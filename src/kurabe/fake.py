@@ -69,6 +69,7 @@ class FakeBackend:
         self._losses = losses or _falling
         self._delay = delay
         self._adapters: dict[int, bytes] = {0: b""}
+        self._taken: dict[int, int] = {}  # steps of each trial
 
     def count(self, messages: Sequence[Message]) -> int:
         """Words and punctuation marks (Japanese: characters), and four tokens around each message."""
@@ -129,7 +130,8 @@ class FakeBackend:
         size = recipe.batch * recipe.accumulation
         content = [plan.model_dump_json(), str(trial.seed), *(sample.model_dump_json() for sample in trial.samples)]
         self._adapters[trial.trial] = _digest("\n".join(content))
-        for k, rate in enumerate(plan.rates):
+        self._taken[trial.trial] = int(trial.state["taken"]) if trial.state else 0
+        for k, rate in list(enumerate(plan.rates))[self._taken[trial.trial] :]:
             if stopped is not None and stopped(trial.trial):
                 return
             time.sleep(self._delay)
@@ -138,11 +140,16 @@ class FakeBackend:
             rows = slice(start, start + size)
             supervised = (widths if recipe.loss_on == "everything" else answers)[rows]
             self._adapters[trial.trial] = _digest("\n".join([*content, str(k + 1)]))
+            self._taken[trial.trial] = k + 1
             yield Step(
                 trial=trial.trial, step=k + 1, steps=plan.steps, epoch=(k + 1) / plan.steps_per_epoch, loss=loss,
                 rate=rate, grad_norm=None if loss is None else loss / 2, positions=sum(widths[rows]),
                 supervised=sum(supervised), seconds=self._delay,
             )  # fmt: skip
+
+    def save_state(self, trial: int, folder: Path) -> None:
+        """The number of steps: the rest follows from the plan."""
+        (folder / "taken").write_text(str(self._taken[trial]), encoding="utf-8")
 
     def save_adapter(self, trial: int, folder: Path) -> None:
         config = {"peft_type": "LORA", "base_model_name_or_path": self.info.name, "r": 1}

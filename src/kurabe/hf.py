@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import torch
 
-from kurabe import chat, hub, memory, recipes
+from kurabe import chat, hub, memory, recipes, storage
 from kurabe.attention import ATTENTION
 from kurabe.chat import IGNORE, Rendered
 from kurabe.devices import STEPS, Chosen, Place
@@ -27,7 +27,8 @@ from kurabe.lora import AdapterStack
 from kurabe.model import Capabilities, Score, Stopped, TrialPlan
 from kurabe.recipes import Recipe
 from kurabe.schema import Answer, Footprint, Message, ModelInfo, Request, Sample, Step
-from kurabe.train import Job, Work, out_of_memory, train
+from kurabe.train import out_of_memory, train
+from kurabe.trainee import Job, Trainee, Work
 
 CHECKED_LAYERS = 2
 _CHECK = Recipe(name="check", rank=8, alpha=16, rate=5e-4, schedule="flat", warmup_steps=0, batch=2, epochs=STEPS)
@@ -58,6 +59,7 @@ class HFBackend:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         self.stack = AdapterStack(model)
         self.engine = self._engine(model)
+        self._in_training: dict[int, Trainee] = {}
         self.together: int | None = None  # trials in one batch, at most; None: as many as are measured to be fastest
         config: Any = model.config
         self.info = ModelInfo(
@@ -170,8 +172,8 @@ class HFBackend:
                         fix="Shorten its answer, or use a model with a longer context.",
                     )  # fmt: skip
             teaching = self._teach(samples, rows)
-            jobs.append(Job(trial.trial, trial.plan, tuple(rows), trial.seed, teaching))
-        yield from train(self.engine, jobs, self.chat.pad_id, self.together, stopped)
+            jobs.append(Job(trial.trial, trial.plan, tuple(rows), trial.seed, teaching, trial.state))
+        yield from train(self.engine, jobs, self.chat.pad_id, self.together, stopped, self._in_training)
 
     def _teach(self, samples: Sequence[Sample], rows: list[Rendered]) -> Work | None:
         """Put into these rows what the model itself, without adapter and asked with the right row in its prompt, holds
@@ -192,6 +194,10 @@ class HFBackend:
             # Teacher and student answer in the same tokens, also where a prompt's end would change the first of them.
             rows[i] = Rendered([*asked, *row.target], [IGNORE] * len(asked) + row.target, soft)
         return Work(sum(row.given for row in taught.values()), seconds=time.monotonic() - began)
+
+    def save_state(self, trial: int, folder: Path) -> None:
+        """Write what a training has come to between two of its steps."""
+        storage.write_files(folder, self._in_training[trial].state(self.stack))
 
     def save_adapter(self, trial: int, folder: Path) -> None:
         """Write one trial's adapter in PEFT's format into an existing empty folder."""

@@ -6,7 +6,7 @@ held-out ones are never looked at. Knows no file and no order of steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from kurabe.model import Backend, TrialPlan
 from kurabe.planning import LIVE
@@ -44,6 +44,14 @@ class LearnedPoint:
         seen = self._seen.setdefault(step.trial, [])
         seen.append(sum(outcome.status == "right" for one in scores for outcome in one.outcomes))
         return seen[-IN_A_ROW:] == [max(seen)] * IN_A_ROW and seen[-1] > 0
+
+    def looks(self, trial: int) -> list[int]:
+        """The values that were right, look by look."""
+        return self._seen.get(trial, [])
+
+    def recall(self, trial: int, looks: Sequence[int]) -> None:
+        """Looks that an earlier session took."""
+        self._seen[trial] = list(looks)
 
 
 def _key(model: str, trial: int, question: Question) -> AnswerKey:

@@ -249,6 +249,20 @@ class AdapterStack:
             at = end
         return [(a.detach(), b.detach()) for a, b in views]
 
+    def own(self, flat_P: Tensor, rank: int) -> Tensor:
+        """What a trial of this rank has of one line of a buffer, without the padding: [size(rank)]."""
+        return torch.cat([part.flatten() for part in self._parts(flat_P, rank)])
+
+    def put(self, flat_P: Tensor, rank: int, own: Tensor) -> None:
+        """Put what `own` gave into a line of a buffer, which may be wider than the one that it came from."""
+        at = 0
+        for part in self._parts(flat_P, rank):
+            part.copy_(own[at : at + part.numel()].view_as(part))
+            at += part.numel()
+
+    def _parts(self, flat_P: Tensor, rank: int) -> list[Tensor]:
+        return [view[0, :rank] for pair in self._cut(flat_P[None]) for view in pair]
+
     def _read(self, slot: int) -> dict[str, tuple[Tensor, Tensor]]:
         rank = self.slots[slot].rank
         return {

@@ -5,7 +5,7 @@ Knows no torch. Capabilities are declared, not probed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -38,6 +38,7 @@ class TrialPlan(NamedTuple):
     seed: int
     alone: bool = False  # in no batch with other trials: its time and memory are told apart
     keep: tuple[int, ...] = ()  # steps after which its adapter will be saved, beside the last one
+    state: Mapping[str, bytes] | None = None  # the files that `save_state` wrote: the training goes on from there
 
 
 # Asked before each optimizer step of each trial, by its number: shall it end now?
@@ -90,6 +91,11 @@ class Backend(Answering, Protocol):
         loaded meanwhile. Stop iterating and training stops: whoever reads the steps decides how many without a finite
         loss are too many.
         """
+        ...
+
+    def save_state(self, trial: int, folder: Path) -> None:
+        """Write what a trial that has begun and not ended has come to, between two steps of its training, into an
+        existing empty folder. A plan with these files goes on from there, to the same adapter."""
         ...
 
     def save_adapter(self, trial: int, folder: Path) -> None:

@@ -58,7 +58,7 @@ class Work(NamedTuple):
 def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) -> Work:
     """The questions, trials and batches of a run, and what the audit says about them."""
     trainings = plan_trials(material, settings, backend)
-    own, checked = list(asked(material.examples)), list(check_questions(material.examples, settings))
+    own, checked = list(asked(material.examples, settings.held_out)), list(check_questions(material.examples, settings))
     other = retention(settings, material.language) if trainings.compared else ()
     taught = lessons.asked((t.trial.plan.recipe for t in trainings.trainings), material, settings.seed)
     absent = unknown_questions(material, settings) if trainings.compared else ()
@@ -98,10 +98,10 @@ def plan_work(material: arms.Material, settings: RunSettings, backend: Backend) 
 # --- questions -------------------------------------------------------------------------------------------------
 
 
-def asked(examples: Iterable[Example]) -> Iterator[Question]:
-    """Every held-out wording, and the first trained wording of each example."""
+def asked(examples: Iterable[Example], most: int | None = None) -> Iterator[Question]:
+    """Every held-out wording, or the first `most` of them, and the first trained wording of each example."""
     for example in examples:
-        for n, text in enumerate(example.texts("held_out"), start=1):
+        for n, text in enumerate(example.texts("held_out")[:most], start=1):
             yield _question(example, f"h{n}", "held_out", text)
         for text in example.texts("trained")[:1]:
             yield _question(example, "t1", "trained", text)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -142,14 +142,19 @@ class RunFolder:
         return tuple(Event.model_validate(row) for row in rows[after:])
 
     def steps(self) -> tuple[Step, ...]:
-        """The training steps of each trial's last attempt: a trial that was killed in training starts again."""
+        """The training steps of each trial: those of its last attempt, and before them those that it went on from."""
         attempts: dict[int, list[Step]] = {}
         for event in self.events():
             if event.kind == "trial":
-                attempts[event.values["trial"]] = []
+                before = attempts.get(event.values["trial"], [])
+                attempts[event.values["trial"]] = before[: event.values.get("from_step", 0)]
             elif event.kind == "step":
                 attempts[event.values["trial"]].append(Step.model_validate(event.values))
         return tuple(step for trial in sorted(attempts) for step in attempts[trial])
+
+    def listed(self, prefix: str) -> list[str]:
+        """The published files whose names begin so."""
+        return [name for name in storage.read_manifest(self.path) if name.startswith(prefix)]
 
     def adapter(self, trial: int) -> Path | None:
         """The folder of a trial's adapter, if all its files are published and still have their hashes."""
@@ -316,11 +321,15 @@ class RunWriter(RunFolder):
             n for n, entry in files.items() if n.startswith(prefix) and not storage.is_intact(self.path, n, entry)
         ]
         groups = {Path(name).parent for name in damaged}
-        if damaged:
-            with storage.staging(self.path) as stage:
-                intact = {name: entry for name, entry in files.items() if Path(name).parent not in groups}
-                storage.write_manifest(self.path, stage, intact)
+        self.withdraw([name for name in files if Path(name).parent in groups])
         return damaged
+
+    def withdraw(self, names: Collection[str]) -> None:
+        """Take these files out of the manifest: they exist no more, wherever they lie."""
+        if names:
+            rest = {name: entry for name, entry in storage.read_manifest(self.path).items() if name not in names}
+            with storage.staging(self.path) as stage:
+                storage.write_manifest(self.path, stage, rest)
 
     def append_event(self, event: Event) -> None:
         self._journals[EVENTS].append([event.model_dump(mode="json", exclude={"seq"})])

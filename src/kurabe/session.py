@@ -32,10 +32,11 @@ class Session(NamedTuple):
 
 
 def mend(folder: RunWriter, record: Recorder) -> None:
-    """Say what the folder lost: a torn line, or an adapter that is not what was stored (it is trained again)."""
+    """Say what the folder lost: a torn line, or an adapter or a state of one that is not what was stored (it is trained
+    again)."""
     for name, size in folder.torn.items():
         record("note", key="audit.note.torn-tail", values={"file": name, "bytes": size})
-    for name in folder.forget_damaged("adapters/"):
+    for name in (*folder.forget_damaged("adapters/"), *folder.forget_damaged("states/")):
         record("note", key="audit.note.file-damaged", values={"file": name})
 
 

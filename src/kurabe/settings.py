@@ -81,6 +81,7 @@ class RunSettings(Record):
     wordings: int | None = Field(
         None, ge=1, description="trained wordings used per example; none: the recipe's own number (fair: all)"
     )
+    held_out: int | None = Field(None, ge=1, description="held-out wordings asked per example; none: all")
     stop: Literal["plan", "learned"] = Field(
         "plan", description="learned: end a training once its check wordings are answered no better any more"
     )

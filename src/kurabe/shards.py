@@ -208,7 +208,8 @@ class ShardedBackend:
     def __init__(self, party: Party, part: PartBackend) -> None:
         self._party, self._part = party, part
         self.info, self.capabilities = part.info, part.capabilities
-        self.count, self.trainable, self.save_adapter = part.count, part.trainable, part.save_adapter
+        self.count, self.trainable = part.count, part.trainable
+        self.save_adapter, self.save_state = part.save_adapter, part.save_state
 
     def _together(self, word: str, *told: Any) -> None:
         self._party.say(word, *told)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from kurabe import lessons, planning, runs, storage
 from kurabe.arms import ARMS, INDEXED
+from kurabe.checkpoints import Checkpoints, Found, Progress
 from kurabe.endings import NOT_FINITE_STEPS, Endings
 from kurabe.errors import StoppedError
 from kurabe.events import Recorder
 from kurabe.learned import LearnedPoint
+from kurabe.memory import FLOAT
 from kurabe.meter import Meter, peak_memory, reset_peak_memory
 from kurabe.model import Backend, TrialPlan
 from kurabe.runs import RunFolder, RunWriter
@@ -97,17 +98,22 @@ def train(
     infos: Mapping[int, TrialInfo],
     make: Callable[[AnswerKey], Request],
 ) -> None:
-    """Train what has not been stored, together, and load every adapter. A cut training starts again."""
-    folder, record = session.folder, session.record
+    """Train what has not been stored, together, and load every adapter. A cut training goes on from its checkpoint,
+    or else starts again."""
+    folder, record, checkpoints = session.folder, session.record, Checkpoints(session.folder)
     wanted = {t.trial.trial: [t.trial.trial, *(number for _, number in t.keep)] for t in trainings}
     waiting = {t.trial.trial: t for t in trainings if not all(map(folder.adapter, wanted[t.trial.trial]))}
-    progress = {number: Progress() for number in waiting}
     plans, learned = _lessons(session, waiting.values()), LearnedPoint(folder.questions())
-    for number in waiting:
-        record("trial", **infos[number].model_dump(mode="json"))
     # What has states on its way that are points of a curve goes on until the last of them.
     learned.watch((t.trial for t in waiting.values() if not t.keep), session.backend.info.name, make)
     endings = Endings(learned)
+    begun = {n: found for n, t in waiting.items() if (found := _begun(session, checkpoints, t)) is not None}
+    progress = {number: begun[number].progress if number in begun else Progress() for number in waiting}
+    plans = [plan._replace(state=begun[plan.trial].files) if plan.trial in begun else plan for plan in plans]
+    for number, done in progress.items():
+        if number in begun:
+            endings.recall(number, done.seen)
+        record("trial", **infos[number].model_dump(mode="json"), from_step=done.step)
     reset_peak_memory()
     trained = session.cluster.train(plans, endings) if session.cluster else endings.steps(session.backend, plans)
     with closing(trained):  # at once, when the run is stopped: what is at work elsewhere ends
@@ -121,6 +127,10 @@ def train(
                 due = steps == step.step or (step.ended and steps > step.step)  # what was ended stays as it is
                 if due and not folder.adapter(number):  # a state on the way may be there from before a kill
                     _store(session, infos[number], step.trial, done)
+            if done.over:
+                checkpoints.drop([step.trial])
+            elif not session.cluster and (checkpoints.due() or session.stop.asked):
+                _checkpoint(session, checkpoints, progress, endings, infos)
             session.stop.check()
     # Answers are given by what was stored, so that a resumed run cannot answer differently.
     for number in (number for numbers in wanted.values() for number in numbers):
@@ -148,20 +158,35 @@ def _lessons(session: Session, trainings: Iterable[Training]) -> list[TrialPlan]
     ]
 
 
-@dataclass
-class Progress:
-    """What a training has taken so far."""
+def _begun(session: Session, checkpoints: Checkpoints, training: Training) -> Found | None:
+    """The state that a cut training goes on from, if every adapter that it left on its way is there."""
+    trial = training.trial.trial
+    found = None if session.cluster else checkpoints.find(trial)
+    if found is None or not all(session.folder.adapter(n) for at, n in training.keep if at <= found.progress.step):
+        checkpoints.drop([trial])
+        return None
+    values = {"trial": trial, "step": found.progress.step, "steps": training.trial.plan.steps}
+    session.record("note", key="audit.note.training-goes-on", values=values)
+    return found
 
-    positions: int = 0
-    seconds: float = 0.0
-    peak_memory: int | None = None  # of another process
-    at_once: int | None = None
+
+def _checkpoint(
+    session: Session,
+    checkpoints: Checkpoints,
+    progress: Mapping[int, Progress],
+    endings: Endings,
+    infos: Mapping[int, TrialInfo],
+) -> None:
+    """Store what the trials in training have come to."""
+    live = {number: done for number, done in progress.items() if done.step and not done.over}
+    for number, done in live.items():
+        done.seen = endings.seen(number)
+    session.record.sync()  # the steps up to here count from now on
+    checkpoints.store(live, session.backend.save_state, max(infos[number].trainable for number in live) * FLOAT)
 
 
 def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> None:
-    done.positions += step.positions
-    done.seconds += step.seconds
-    done.peak_memory = step.peak_memory
+    done.take_in(step)
     if step.at_once not in (None, done.at_once):
         done.at_once = step.at_once
         record("note", key="audit.note.batch-halved", values={"recipe": info.recipe, "rows": step.at_once})

@@ -41,6 +41,11 @@ class Stop:
             raise KeyboardInterrupt
         self._received = number
 
+    @property
+    def asked(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._received is not None
+
     def check(self) -> None:
         """Raise if the run was asked to stop. To be called where everything done so far is stored."""
         if self._received is None:

@@ -7,13 +7,9 @@ of a pack (one per trial), N positions of a line, M positions with a label, P ad
 
 from __future__ import annotations
 
-import itertools
 import math
-import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,85 +22,26 @@ from kurabe.losses import losses
 from kurabe.memory import ACTIVATION_BYTES
 from kurabe.model import Stopped
 from kurabe.packing import Pack, pack_rows
-from kurabe.recipes import Plan, Recipe
+from kurabe.recipes import Recipe
 from kurabe.schema import Step
+from kurabe.trainee import Job, Trainee, Work
 
 MEASURING = 0.05  # share of the work that may be spent on finding out how many trials to train together
 MEASURED_STEPS = 3  # of each number of trials; the first one warms up
 CLEARLY = 0.95  # twice as many trials in a batch must take less than this share of the time, else it is a tie
 
 
-@dataclass
-class Work:
-    """What one step of one trial came to."""
-
-    positions: int
-    loss: float = 0.0
-    supervised: int = 0
-    seconds: float = 0.0
-
-
-class Job(NamedTuple):
-    """One trial, ready to be trained."""
-
-    trial: int
-    plan: Plan
-    rows: tuple[Rendered, ...]
-    seed: int
-    before: Work | None = None  # what was computed for it already; its first step counts it
-
-
-class Trainee:
-    """One trial in training: its rows in its own order, its dropout, its optimizer."""
-
-    def __init__(
-        self, job: Job, parameters_P: Tensor, gradient_P: Tensor, generator: torch.Generator | None = None
-    ) -> None:
-        self.job, self.recipe = job, job.plan.recipe
-        self.parameters_P, self.gradient_P = parameters_P, gradient_P
-        self.mean_P, self.square_P = torch.zeros_like(parameters_P), torch.zeros_like(parameters_P)
-        self.updates = 0
-        self.generator = generator if self.recipe.dropout else None
-        self.mark()
-
-    def mark(self) -> None:
-        """The next step's masks are drawn from here on."""
-        self.masks = None if self.generator is None else self.generator.get_state()
-
-    def replay(self) -> None:
-        """Let each pass of a step draw the same masks."""
-        if self.generator is not None and self.masks is not None:
-            self.generator.set_state(self.masks)
-
-    def rows(self, step: int) -> list[Rendered]:
-        """The rows of one optimizer step. Each epoch has its own order, drawn from the trial's seed."""
-        epoch, place = divmod(step, self.job.plan.steps_per_epoch)
-        order = list(range(len(self.job.rows)))
-        random.Random(f"{self.job.seed}/{epoch}").shuffle(order)
-        size = self.recipe.batch * self.recipe.accumulation
-        return [self.job.rows[i] for i in order[place * size : (place + 1) * size]]
-
-    def update(self, rate: float, loss: float) -> float | None:
-        """Clip, then AdamW without weight decay. The gradient's norm, None where nothing could be learned."""
-        self.mark()
-        norm = float(self.gradient_P.norm())
-        if not (math.isfinite(norm) and math.isfinite(loss)):
-            return None
-        self.updates += 1
-        self.gradient_P.mul_(min(1.0, self.recipe.clip / (norm + 1e-6)))
-        self.mean_P.lerp_(self.gradient_P, 0.1)
-        self.square_P.mul_(0.999).addcmul_(self.gradient_P, self.gradient_P, value=0.001)
-        size_P = self.square_P.sqrt().div_(math.sqrt(1 - 0.999**self.updates)).add_(1e-8)
-        self.parameters_P.addcdiv_(self.mean_P, size_P, value=-rate / (1 - 0.9**self.updates))
-        return norm
-
-
 def train(
-    engine: Engine, jobs: Sequence[Job], pad_id: int, together: int | None = 1, stopped: Stopped | None = None
+    engine: Engine,
+    jobs: Sequence[Job],
+    pad_id: int,
+    together: int | None = 1,
+    stopped: Stopped | None = None,
+    in_training: dict[int, Trainee] | None = None,
 ) -> Iterator[Step]:
     """Train these trials; up to `together` of them in one batch (None: as many as a measurement finds fastest), where
     their recipes shape batches alike. `stopped` is asked before each step of each trial; one that it ends leaves the
-    batch, and the others go on."""
+    batch, and the others go on. `in_training` holds, between two steps, the trials that share the batch."""
     shapes: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
         shapes.setdefault(_shape(job), []).append(job)
@@ -115,9 +52,14 @@ def train(
         size = min(together, fit) if together else pick_together(engine, alike, pad_id)
         for start in range(0, len(alike), size):
             try:
-                yield from _train(engine, _begin(engine, alike[start : start + size]), pad_id, stopped)
+                trainees = _begin(engine, alike[start : start + size])
+                if in_training is not None:
+                    in_training.update({trainee.job.trial: trainee for trainee in trainees})
+                yield from _train(engine, trainees, pad_id, stopped)
             finally:
                 engine.stack.close()
+                if in_training is not None:
+                    in_training.clear()
 
 
 def pick_together(engine: Engine, jobs: Sequence[Job], pad_id: int) -> int:
@@ -139,7 +81,7 @@ def pick_together(engine: Engine, jobs: Sequence[Job], pad_id: int) -> int:
 
 def _seconds_per_position(engine: Engine, jobs: Sequence[Job], pad_id: int) -> float:
     """Of these trials in one batch, on adapters under numbers that no trial has; infinite where memory ends."""
-    tried = [job._replace(trial=-1 - k) for k, job in enumerate(jobs)]
+    tried = [job._replace(trial=-1 - k, state=None) for k, job in enumerate(jobs)]
     paces = []
     try:
         trainees = _begin(engine, tried)
@@ -173,36 +115,41 @@ def _trials_that_fit(engine: Engine, jobs: Sequence[Job]) -> int:
 
 
 def _begin(engine: Engine, jobs: Sequence[Job]) -> list[Trainee]:
-    """Fresh adapters for these trials, open for gradients."""
+    """Adapters for these trials, open for gradients: fresh ones, or as they were when the training was cut."""
     slots = [_slot(job, engine.device) for job in jobs]
     engine.stack.add(slots, [job.seed for job in jobs])
     parameters_KP, gradient_KP = engine.stack.open([job.trial for job in jobs])
-    return [
+    trainees = [
         Trainee(job, parameters_P, gradient_P, slot.generator)
         for job, parameters_P, gradient_P, slot in zip(jobs, parameters_KP, gradient_KP, slots, strict=True)
     ]
+    for trainee in trainees:
+        if trainee.job.state is not None:
+            trainee.go_on(trainee.job.state, engine.stack)
+    return trainees
 
 
 def _train(engine: Engine, trainees: list[Trainee], pad_id: int, stopped: Stopped | None) -> Iterator[Step]:
     active = trainees
-    for step in itertools.count():
+    while True:
         # 1. The rows of each trial that is still training.
-        active = [t for t in active if step < t.job.plan.steps and not (stopped and stopped(t.job.trial))]
+        active = [t for t in active if t.taken < t.job.plan.steps and not (stopped and stopped(t.job.trial))]
         if not active:
             return
         clock = time.monotonic()
-        rows = [t.rows(step) for t in active]
+        rows = [t.rows(t.taken) for t in active]
         # 2. Losses and gradients of every trial, each from its own rows only; the time is shared by positions.
         done = _gradients(engine, active, rows, pad_id)
         pace = (time.monotonic() - clock) / sum(work.positions for work in done)
         # 3. Each trial takes its own step, at its own rate.
         for trainee, work in zip(active, done, strict=True):
-            plan, clock = trainee.job.plan, time.monotonic()
-            norm = trainee.update(plan.rates[step], work.loss)
-            before = trainee.job.before if step == 0 else None
+            plan, rate, clock = trainee.job.plan, trainee.job.plan.rates[trainee.taken], time.monotonic()
+            before = trainee.job.before if trainee.taken == 0 else None
+            norm = trainee.update(rate, work.loss)
             yield Step(
-                trial=trainee.job.trial, step=step + 1, steps=plan.steps, epoch=(step + 1) / plan.steps_per_epoch,
-                loss=work.loss if norm is not None else None, rate=plan.rates[step], grad_norm=norm,
+                trial=trainee.job.trial, step=trainee.taken, steps=plan.steps,
+                epoch=trainee.taken / plan.steps_per_epoch,
+                loss=work.loss if norm is not None else None, rate=rate, grad_norm=norm,
                 positions=work.positions + (before.positions if before else 0), supervised=work.supervised,
                 seconds=pace * work.positions + time.monotonic() - clock + (before.seconds if before else 0.0),
                 at_once=engine.rows_in_training,

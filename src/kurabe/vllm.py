@@ -315,5 +315,8 @@ class VLLMBackend:
     def train(self, trials: Sequence[TrialPlan], stopped: Stopped | None = None) -> Iterator[Step]:
         return self.own.train(trials, stopped)
 
+    def save_state(self, trial: int, folder: Path) -> None:
+        self.own.save_state(trial, folder)
+
     def save_adapter(self, trial: int, folder: Path) -> None:
         self.own.save_adapter(trial, folder)

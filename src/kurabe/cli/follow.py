@@ -87,8 +87,11 @@ class Follower:
             self._screen.say_beside(label, words)
 
     def _trial(self, event: Event) -> None:
-        self._losses[event.values["trial"]] = []
-        before = sum(t.positions for t in self._trials.values() if t.trial < event.values["trial"])
+        number, begun = event.values["trial"], event.values.get("from_step", 0)
+        self._losses[number] = []
+        before = sum(t.positions for t in self._trials.values() if t.trial < number)
+        if begun and number in self._trials:
+            before += self._trials[number].positions * begun // self._trials[number].steps
         if before > self._pace.done and len(self._losses) == 1:  # trained in an earlier session
             self._pace.skip_to(before, event.elapsed)
 

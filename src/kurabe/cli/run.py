@@ -40,6 +40,7 @@ def command(
     encoding: Annotated[str | None, typer.Option(hidden=True, help="settings.encoding")] = None,
     seed: Annotated[int | None, typer.Option(hidden=True, help="settings.seed")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(hidden=True, help="settings.max_new_tokens")] = None,
+    held_out: Annotated[int | None, typer.Option(hidden=True, help="settings.held_out")] = None,
     exposures: Annotated[int | None, typer.Option(hidden=True, help="settings.exposures")] = None,
     wordings: Annotated[int | None, typer.Option(hidden=True, help="settings.wordings")] = None,
     rate: Annotated[float | None, typer.Option(hidden=True, help="settings.rate")] = None,
@@ -63,7 +64,7 @@ def command(
         "retention": retention, "threads": threads, "device": device, "dtype": dtype, "ray": ray,
         "questions_per_day": questions_per_day, "samples": samples, "alternatives": alternatives, "stop": stop,
         "beside": beside, "key_env": key_env, "at_once": at_once, "answers_from": answers_from, "prices": prices,
-        "minutes": minutes, "exposures": exposures, "wordings": wordings,
+        "minutes": minutes, "held_out": held_out, "exposures": exposures, "wordings": wordings,
     }  # fmt: skip
     done = carry_out(screen, file, load_settings(settings, flags=flags), dry_run)
     if done:

@@ -28,8 +28,8 @@ from kurabe.texts import Texts
 # Notes that tell what the figures leave out; the report has every note.
 LEFT_OUT = ("audit.note.trial-broken", "audit.note.rows-skipped", "data.note.no-facts", "data.note.trained-only",
             "audit.note.nothing-to-shuffle", "audit.note.retention-left-out", "audit.note.documents-hold-held-out",
-            "audit.note.minutes-exceeded", "audit.note.cut-seeds",
-            "audit.note.cut-retention", "audit.note.cut-exposures", "audit.note.cut-wordings",
+            "audit.note.minutes-exceeded", "audit.note.cut-seeds", "audit.note.cut-retention",
+            "audit.note.cut-held_out", "audit.note.cut-exposures", "audit.note.cut-wordings",
             "analysis.checks_passed", "data.note.documents-language")  # fmt: skip
 
 

@@ -67,7 +67,8 @@ def view(events: Sequence[Event]) -> View:
             done, total = values["done"], values["total"]
         elif event.kind == "trial":
             trials[values["trial"]] = (values["recipe"], values["steps"])
-            losses[values["trial"]], seconds[values["trial"]] = [], []
+            trial, before = values["trial"], slice(values.get("from_step", 0))  # a cut training may go on from a step
+            losses[trial], seconds[trial] = losses.get(trial, [])[before], seconds.get(trial, [])[before]
         elif event.kind == "step":
             losses[values["trial"]].append(values["loss"])
             seconds[values["trial"]].append(values["seconds"])
