@@ -48,12 +48,11 @@ def test_a_delivery_that_fails_leaves_one_document(
 
         def __exit__(self, *_: object) -> None: ...
 
-        def close(self) -> None: ...
-
     def fail(*_: object, **__: object) -> bool:
         raise errors.MissingError("It went away.")
 
-    monkeypatch.setattr("kurabe.export.delivery.open_server", Server)
+    monkeypatch.setattr("kurabe.export.ollama.Ollama", Server)
+    monkeypatch.setattr("kurabe.export.delivery.check", lambda *_: None)
     monkeypatch.setattr("kurabe.export.delivery.deliver", fail)
     code, answer = ship(capsys, *BASE, "--formats", "Q8_0", "--out", str(tmp_path), "--to", "ollama:x")
     assert code == errors.EXIT_MISSING and "error" in answer

@@ -11,7 +11,8 @@ from scripted_ollama import Scripted, serving
 from kurabe.cli import main
 from kurabe.errors import DataError, MissingError
 from kurabe.export.deliveries import NOTES, note, noted, remove
-from kurabe.export.delivery import Parcel, deliver, open_server
+from kurabe.export.delivery import Parcel, deliver
+from kurabe.export.ollama import Ollama
 from kurabe.schema import Delivered
 
 
@@ -31,7 +32,7 @@ def clean(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, o
 
 def test_a_model_of_ours_goes_and_others_stay(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(Scripted()) as state:
-        with open_server(state.url) as server:
+        with Ollama(state.url) as server:
             for name in ("one", "two"):
                 deliver(server, name, Parcel(file), replace=False)
         state.models["theirs:latest"] = {"model": "theirs:latest"}

@@ -90,10 +90,9 @@ class Chat:
         self.where = where
         self.tokenizer = tokenizer
         self.special = dict(special)
-        self.template = template
         self.joined = 0
         self._counts: dict[tuple[Message, ...], int] = {}  # a plan counts the same rows for many trials
-        self._template = Template(template, special, where)
+        self.template = Template(template, special, where)
         self._bos = tokenizer.token_to_id(special["bos_token"]) if "bos_token" in special else None
         start = tokenizer.encode("a").ids
         self._adds_bos = self._bos is not None and start[:1] == [self._bos]
@@ -151,6 +150,11 @@ class Chat:
             and any(first < end and max(after, first + 1) > start for start, end in spans)
         }
 
+    @property
+    def begins(self) -> str:
+        """The text that the tokenizer puts before every prompt by itself."""
+        return self.template.special.get("bos_token", "") if self._adds_bos else ""
+
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of these messages: with the answer's header after a user's, with the end token after an answer."""
         key = tuple(messages)
@@ -174,7 +178,7 @@ class Chat:
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _render(self, messages: Sequence[Message], *, answer_next: bool) -> str:
-        return self._template.render(messages, answer_next=answer_next)
+        return self.template.render(messages, answer_next=answer_next)
 
     def _answer_part(self, text: str, full: str, answer: str) -> str:
         """What follows the prompt in a full rendering, where the two do not begin alike."""

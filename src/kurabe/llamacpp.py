@@ -69,7 +69,7 @@ class GGUFBackend:
             raise MissingError("llama.cpp is not installed.", fix='pip install "kurabe[gguf]"')
         self.info = _info(self.header, sha256)
         self.chat, self.limits, self.stop, self.options = chat, limits, tuple(stop), dict(options or {})
-        self._prompt = None if chat else _Prompt(self.header)
+        self._prompt = None if chat else Prompt(self.header)
         self._child: _Child | None = None
         self.crashes = 0
         try:
@@ -160,7 +160,7 @@ class GGUFBackend:
         return got
 
 
-class _Prompt:
+class Prompt:
     """The file's own chat template, and whether a prompt begins with BOS."""
 
     def __init__(self, header: Header) -> None:
@@ -177,14 +177,15 @@ class _Prompt:
             names.get(name, f"{name}_token"): str(tokens[i])
             for name, i in wanted.items() if i is not None and 0 <= i < len(tokens)
         }  # fmt: skip
-        self._template = Template(template, special, str(header.path))
+        self.template = Template(template, special, str(header.path))
         adds = header.flag("tokenizer.ggml.add_bos_token")
         # Without the field llama.cpp goes by the kind of vocabulary.
         adds = header.text("tokenizer.ggml.model") == "llama" if adds is None else adds
         self._bos = wanted["bos"] if adds else None
+        self.begins = special.get("bos_token", "") if adds else ""  # what llama.cpp puts first by itself
 
     def render(self, messages: Sequence[Message]) -> str:
-        return self._template.render(messages, answer_next=True)
+        return self.template.render(messages, answer_next=True)
 
     def begun(self, ids: list[int]) -> list[int]:
         """With exactly one BOS where the model wants one; a BOS that the template wrote is not doubled."""

@@ -14,6 +14,7 @@ SCHEMA_VERSION = 1
 FactKind: TypeAlias = Literal[
     "money", "duration", "percentage", "count", "phone", "email", "url", "date", "time", "code", "name", "yes_no"
 ]
+Speaker: TypeAlias = Literal["system", "user", "assistant"]
 Role: TypeAlias = Literal["trained", "check", "held_out"]
 Probe: TypeAlias = Literal[
     "held_out",
@@ -120,7 +121,7 @@ class Passage(Record):
 
 
 class Message(Record):
-    role: Literal["system", "user", "assistant"]
+    role: Speaker
     content: str
 
 

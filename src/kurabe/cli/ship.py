@@ -52,7 +52,8 @@ def command(
 ) -> None:
     from kurabe.cli.origin import check_gguf, check_out, check_pairs, check_search, default_name, what
     from kurabe.cli.proof import check_file, show_proof
-    from kurabe.export.delivery import open_server, target
+    from kurabe.export.delivery import check, target
+    from kurabe.export.ollama import Ollama
     from kurabe.runs import EXPORT
 
     check_out(out, run=run, to=to, form=form, verify=verify)
@@ -79,7 +80,8 @@ def command(
         _publish_folder(screen, order)
     else:
         if model:
-            open_server().close()  # before the work
+            with Ollama() as server:  # before the work
+                check(server, shipped.base)
         _check_tokens(screen, plan)
         if out.suffix == ".gguf":
             _write_one(screen, plan, out)
@@ -181,9 +183,10 @@ def _show_files(screen: "Screen", records: "list[Shipped]", out: Path) -> None:
 
 
 def _deliver(screen: "Screen", model: str, exported: "Exported", system: str, replace: bool) -> None:
-    from kurabe.export.delivery import Parcel, deliver, open_server, start_command
+    from kurabe.export.delivery import Parcel, deliver, start_command
+    from kurabe.export.ollama import Ollama
 
-    with open_server() as server:
+    with Ollama() as server:
         parcel = Parcel(exported.path, exported.lora, system)
         fresh = deliver(server, model, parcel, replace=replace, tell=screen.say)
     screen.say(screen.t("cli.ship.delivered" if fresh else "cli.ship.there", model=model))

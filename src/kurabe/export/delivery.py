@@ -11,9 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe.errors import MissingError, SettingsError
+from kurabe.chat import load
+from kurabe.errors import SettingsError
 from kurabe.export import deliveries
+from kurabe.export.gotemplate import GoTemplate, translate
+from kurabe.export.header import read_header
 from kurabe.export.ollama import EMBEDDED_TEMPLATE, Model, Ollama, full_name
+from kurabe.llamacpp import Prompt
 from kurabe.schema import Delivered, Message
 from kurabe.storage import sha256
 
@@ -26,22 +30,19 @@ def target(text: str, default: str) -> str:
     return full_name(name or re.sub(r"[^a-z0-9._-]", "-", default.lower()))
 
 
-def open_server(host: str | None = None) -> Ollama:
-    """The server that OLLAMA_HOST names. Raises MissingError where it is down, or takes no template from a file.
+def check(server: Ollama, source: Path) -> None:
+    """Raises MissingError where this server could not speak to the model as it was trained, before any work.
 
-    Before 0.30 Ollama compares a file's chat template with those it knows and takes the nearest: a wrong one answers
-    gibberish, so such servers are refused instead of hoped for.
+    Before 0.30 Ollama takes no chat template from a file, but the nearest of those it knows: it has to be told one.
+    `source` is the model folder or the GGUF file.
     """
-    server = Ollama(host)
     if server.version < EMBEDDED_TEMPLATE:
-        version = ".".join(map(str, server.version))
-        server.close()
-        raise MissingError(
-            f"This Ollama is too old to take the chat template from the file: {version}.", where=server.url,
-            why="It would guess one by likeness, and a wrong template answers gibberish.",
-            fix="Install Ollama 0.30 or newer, or use the GGUF file with kurabe chat or llama.cpp.",
-        )  # fmt: skip
-    return server
+        _template(source)
+
+
+def _template(source: Path) -> GoTemplate:
+    of = load(source) if source.is_dir() else Prompt(read_header(source))
+    return translate(of.template, of.begins)
 
 
 class Parcel(NamedTuple):
@@ -59,7 +60,11 @@ def deliver(
     """Create the model; False where the server has exactly this one already. Another one of that name is not
     overwritten without `replace`. What was created is noted, so that `kurabe clean` can find it."""
     words = (Message(role="system", content=parcel.system),) if parcel.system else ()
-    model = Model(file=parcel.file, adapter=parcel.lora, conversation=words, parameters={"temperature": 0})
+    told = _template(parcel.file) if server.version < EMBEDDED_TEMPLATE else GoTemplate("", ())
+    model = Model(
+        file=parcel.file, adapter=parcel.lora, conversation=words, parameters={"temperature": 0},
+        template=told.text or None, stop=told.stop,
+    )  # fmt: skip
     fresh = server.create(name, model, replace=replace, progress=tell)
     if fresh:
         deliveries.note(parcel.file.parent, Delivered(url=server.url, model=name, sha256=sha256(parcel.file)))
