@@ -24,7 +24,7 @@ def ship(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict
 @pytest.mark.parametrize(
     "arguments",
     [
-        (*BASE, "--as", "safetensors", "--to", "ollama"), (*BASE, "--as", "safetensors", "--plan"),
+        (*BASE, "--as", "safetensors", "--to", "ollama"),
         (*BASE, "--verify", "x.gguf", "--to", "ollama"), (*BASE, "--verify", "x.gguf", "--plan"),
         (*BASE, "--verify", "x.gguf", "--as", "safetensors"), (*BASE, "--replace"), (*BASE, "--arm", "lora"),
         (*BASE, "--to", "docker", "--plan"), (*BASE, "--name", "../evil"), ("last", *BASE), (),
@@ -37,6 +37,16 @@ def test_no_option_is_left_out_in_silence(
     code, answer = ship(capsys, *arguments)
     assert code == errors.EXIT_USAGE == answer["exit_code"] and answer["error"]
     assert not list(tmp_path.iterdir())
+
+
+def test_the_plan_of_a_merged_folder_has_its_size(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    asked = (*BASE, "--as", "safetensors", "--out", str(tmp_path / "merged"))
+    code, planned = ship(capsys, *asked, "--plan")
+    assert code == 0 and not (tmp_path / "merged").exists()
+    assert ship(capsys, *asked)[0] == 0
+    (file,) = planned["files"]
+    written = tmp_path / "merged" / file["file"]
+    assert file["size"] < written.stat().st_size < file["size"] + 20_000  # and its header
 
 
 def test_a_delivery_that_fails_leaves_one_document(

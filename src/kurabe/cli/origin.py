@@ -55,7 +55,6 @@ def check_pairs(*, to: str | None, form: str, verify: Path | None, replace: bool
         ("--verify", f"--as {form}"): verify is not None and form != "gguf",
         ("--verify", "--plan"): verify is not None and plan_only,
         ("--as safetensors", "--to"): safetensors and to is not None,
-        ("--as safetensors", "--plan"): safetensors and plan_only,
     }
     for (one, other), given in pairs.items():
         if given:

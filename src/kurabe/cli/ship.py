@@ -53,6 +53,7 @@ def command(
     from kurabe.cli.origin import check_gguf, check_out, check_pairs, check_search, default_name, what
     from kurabe.cli.proof import check_file, show_proof
     from kurabe.export.delivery import check, target
+    from kurabe.export.folder import WEIGHTS, size
     from kurabe.export.ollama import Ollama
     from kurabe.runs import EXPORT
 
@@ -74,8 +75,9 @@ def command(
     files = [] if form == "safetensors" else [*plan.files, *(over.files if over else ())]
     _show_plan(screen, order, files)
     if plan_only:
+        sizes = {file.name: file.size for file in files} or {WEIGHTS: size(plan)}
         if screen.json:
-            screen.data({"version": 1, "files": [{"file": f.name, "size": f.size} for f in files]})
+            screen.data({"version": 1, "files": [{"file": name, "size": bytes_} for name, bytes_ in sizes.items()]})
     elif form == "safetensors":
         _publish_folder(screen, order)
     else:
@@ -222,8 +224,9 @@ def _publish_folder(screen: "Screen", order: Order) -> None:
 
 
 def _show_plan(screen: "Screen", order: Order, files: "list[File]") -> None:
-    """What is merged, and the GGUF files that are written."""
+    """What is merged, and the files that are written: GGUFs, or the merged weights."""
     from kurabe import texts
+    from kurabe.export.folder import WEIGHTS, size
     from kurabe.export.searcher import searches
 
     t, plan = screen.t, order.plan
@@ -232,8 +235,10 @@ def _show_plan(screen: "Screen", order: Order, files: "list[File]") -> None:
         screen.say_beside(t("cli.ship.ships"), says)
     pairs = len(order.over.files[0].entries) // 2 if order.over else 0  # each matrix has an A and a B
     layers = pairs or len(plan.adapter.deltas)
-    merged = t("cli.ship.merge_not" if order.over else "cli.ship.merge_is", weights=plan.weights / 1e6, layers=layers)
-    screen.say_beside(t("cli.ship.merges"), merged)
+    kind = "not" if order.over else "is" if layers or plan.adapter.replaced else "nothing"
+    screen.say_beside(t("cli.ship.merges"), t(f"cli.ship.merge_{kind}", weights=plan.weights / 1e6, layers=layers))
+    if not files:
+        screen.say_beside(plan.dtype, f"{texts.size(size(plan))}: {WEIGHTS}")
     for file in files:
         kinds = Counter(entry.kind for entry in file.entries)
         counted = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))

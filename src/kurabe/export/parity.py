@@ -31,7 +31,7 @@ def store(parity: Parity, answers: Iterable[Answer], out: Path) -> Path:
     return out / "parity.json"
 
 
-ADAPTER = "adapter"  # the first hop: the run's own answers
+ADAPTER, BASE = "adapter", "base"  # the first hop: the run's own answers, of a LoRA or of an arm without one
 
 
 class Replay:
@@ -62,9 +62,9 @@ class Replay:
         return [self._make(answer.key.model_copy(update={"hop": hop, "trial": 0})) for answer in self.own]
 
     def first(self) -> Hop:
-        """The adapter itself, as the run measured it."""
+        """The arm itself, as the run measured it."""
         seconds = sum(answer.seconds for answer in self.own)
-        return self._hop(ADAPTER, "", 0, self.own, seconds)
+        return self._hop(ADAPTER if self.own[0].key.trial else BASE, "", 0, self.own, seconds)
 
     def ask(self, shipped: Shipped, backend: Answering, prompts: int | None = None) -> Hop:
         """One exported file, answered by `backend`; `prompts`: of how many questions the file alone makes the run's
@@ -91,7 +91,7 @@ class Replay:
         scored = [answer for answer in answers if answer.finish != "error"]
         same = sum(_same(answer, own) for answer, own in zip(answers, self.own, strict=True))
         lost = None
-        if hop != ADAPTER:
+        if hop not in (ADAPTER, BASE):
             lost = stats.difference(self._counts(answers, "right"), self._counts(self.own, "right"), self._seed)
         return Hop(
             hop=hop, file=file, size=size, answers=len(answers), unscored=len(answers) - len(scored), same=same,
