@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from conftest import write_model
 from killed_run import settings, write_data
 from test_cluster import plain
 
@@ -22,6 +24,7 @@ from kurabe import experiment, raypool
 from kurabe.errors import MissingError, SettingsError
 from kurabe.runs import RunFolder
 from kurabe.schema import Event
+from kurabe.sizes import curve_over_models
 
 WITH_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason='needs ray: pip install "kurabe[ray]"')
 CURVE: dict[str, Any] = {
@@ -96,6 +99,23 @@ def test_a_worker_killed_in_training_costs_its_group_only(
     assert killed and plain(tmp_path / "run") == alone
     notes = [event.values["key"] for event in RunFolder.open(tmp_path / "run").events() if event.kind == "note"]
     assert notes.count("audit.note.worker-lost") == 1
+
+
+@pytest.mark.slow
+@WITH_RAY
+def test_models_of_a_curve_are_tasks(tmp_path: Path, tiny_folder: Path, two_workers: None) -> None:
+    """Two models at once, each on a worker: the runs are those of one process."""
+    other = tmp_path / "other"
+    shutil.copytree(tiny_folder, other)
+    write_model(other, num_hidden_layers=3)
+    data, same = write_data(tmp_path), {k: v for k, v in CURVE.items() if k not in ("over", "seeds")}
+    for name, ray in (("together", "auto"), ("alone", None)):
+        wanted = settings(tmp_path / name, model="tiny", ray=ray, **same)
+        curve_over_models(data, [str(other), str(tiny_folder)], wanted)
+    runs = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert runs == sorted(path.name for path in (tmp_path / "together").iterdir()) and len(runs) == 2
+    for name in runs:
+        assert plain(tmp_path / "together" / name) == plain(tmp_path / "alone" / name)
 
 
 @pytest.mark.slow

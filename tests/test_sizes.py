@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from killed_run import SHARES, write_data
+from killed_run import SHARES, what_counts, write_data
+from test_cluster import ScriptedPool
 
-from kurabe import dataset, runs, sizes, splits
+from kurabe import dataset, experiment, runs, sizes, splits, wholeruns
 from kurabe.analysis import load_run
 from kurabe.cli import main
 from kurabe.errors import EXIT_MISSING, EXIT_USAGE, InterruptedRun, MissingError, SettingsError
@@ -160,3 +164,70 @@ def test_the_command_measures_each_model_and_shows_the_curve(
     assert "2 of 2" in screen.err and "small (2,000,000)" in screen.out
     assert RunFolder.open(tmp_path / "size-2-large").models()
     assert (tmp_path / "size-2-large" / runs.RESULTS).is_file()
+
+
+# --- all models at once, on scripted workers ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def workers(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ScriptedPool], None]:
+    """Says which pool is joined; its workers have the scripted models."""
+    resume = experiment.resume
+
+    def resumed(folder: Path, *, backend: FakeBackend | None = None, **asked: Any) -> Results:
+        return resume(
+            folder, backend=backend or made(Path(RunFolder.open(folder).request().settings["model"]).name), **asked
+        )
+
+    made = functools.partial(backend, data)
+
+    monkeypatch.setattr(wholeruns.experiment, "resume", resumed)
+    monkeypatch.setattr(sizes, "_numbers", PARAMETERS.__getitem__)
+
+    def join(pool: ScriptedPool) -> None:
+        def joined(address: str | None) -> Any:
+            return contextlib.nullcontext(None if address in (None, "none") else pool)
+
+        monkeypatch.setattr(sizes.raypool, "joined", joined)
+
+    return join
+
+
+def on_cluster(folder: Path) -> tuple[Part, ...]:
+    return tuple(
+        part._replace(settings=part.settings.model_copy(update={"ray": "auto", "model": part.model}))
+        for part in parts(folder)
+    )
+
+
+def test_on_a_cluster_the_runs_are_those_of_one_process(
+    tmp_path: Path, data: Path, workers: Callable[[ScriptedPool], None]
+) -> None:
+    """Though one of them dies once in the middle of its training."""
+    joined(tmp_path / "alone", data)
+    told: list[tuple[str, str]] = []
+    pool = ScriptedPool(dies=lambda task, outcomes: task == 1 and outcomes == 60)
+    workers(pool)
+    sizes.measure_at_once(data, on_cluster(tmp_path), lambda part, event: told.append((part.model, event.kind)))
+    assert len(sizes.join(on_cluster(tmp_path)).models) == 2
+    for part in parts(tmp_path):
+        assert what_counts(part.folder)["records"] == what_counts(tmp_path / "alone" / part.folder.name)["records"]
+        assert not list(part.folder.glob(".staging-*")) and (part.model, "end") in told
+    assert len(pool.started) == 3, "the other model's run was not begun again"
+    assert told.count(("large", "note")) == told.count(("small", "note")) + 1
+    sizes.measure_at_once(data, on_cluster(tmp_path), lambda part, event: told.append((part.model, event.kind)))
+    assert len(pool.started) == 3, "what is finished is not done again"
+
+
+def test_what_a_worker_refuses_ends_the_curve_and_it_goes_on_without_the_cluster(
+    tmp_path: Path, data: Path, workers: Callable[[ScriptedPool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = ScriptedPool()
+    workers(pool)
+    with monkeypatch.context() as patch, pytest.raises(MissingError, match="another kurabe"):
+        patch.setattr(wholeruns, "__version__", "0.0.0")
+        sizes.measure_at_once(data, on_cluster(tmp_path), lambda part, event: None)
+    assert pool.cancelled
+    for part in parts(tmp_path):
+        sizes.measure(data, part, backend=backend(data, part.model))
+    assert len(sizes.join(parts(tmp_path)).models) == 2

@@ -140,34 +140,48 @@ class Cluster:
             yield done.of, answers, meter
 
     def _outcomes(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
-        """What the tasks yield, as it comes. Those that are still at work when nobody asks any more are ended."""
-        waiting, running, deaths = iter(tasks), dict[Any, tuple[int, Task]](), Counter[int]()
-        numbered = enumerate(waiting)
-        try:
-            while True:
-                for number, task in islice(numbered, AHEAD * self.slots - len(running)):
-                    running[self._start(task)] = number, task
-                if not running:
-                    return
-                for handle, outcome in self._pool.take(list(running)):
-                    number, task = running[handle]
-                    if isinstance(outcome, Ended):
-                        del running[handle]
-                    elif isinstance(outcome, Lost):
-                        del running[handle]
-                        deaths[number] += 1
-                        if deaths[number] > DEATHS:
-                            raise _given_up(outcome)
-                        if self._lost:
-                            self._lost(outcome.why)
-                        running[self._start(task)] = number, task
-                    else:
-                        yield task, outcome
-        finally:
-            self._pool.cancel(list(running))
+        def lost(task: Task, why: str) -> None:
+            if self._lost:
+                self._lost(why)
+
+        return outcomes(self._pool, tasks, AHEAD * self.slots, self._start, lost)
 
     def _start(self, task: Task) -> Any:
         return self._pool.start(on_worker, (task.work, self._place, *task.arguments()))
+
+
+def outcomes(
+    pool: Pool,
+    tasks: Iterable[Task],
+    ahead: int,
+    start: Callable[[Task], Any],
+    lost: Callable[[Task, str], None],
+) -> Iterator[tuple[Task, Any]]:
+    """What the tasks yield, as it comes; `ahead` of them are handed over at a time. `lost` is told when a worker died,
+    and why: its task starts again. Those that are still at work when nobody asks any more are ended."""
+    running, deaths = dict[Any, tuple[int, Task]](), Counter[int]()
+    numbered = enumerate(tasks)
+    try:
+        while True:
+            for number, task in islice(numbered, ahead - len(running)):
+                running[start(task)] = number, task
+            if not running:
+                return
+            for handle, outcome in pool.take(list(running)):
+                number, task = running[handle]
+                if isinstance(outcome, Ended):
+                    del running[handle]
+                elif isinstance(outcome, Lost):
+                    del running[handle]
+                    deaths[number] += 1
+                    if deaths[number] > DEATHS:
+                        raise _given_up(outcome)
+                    lost(task, outcome.why)
+                    running[start(task)] = number, task
+                else:
+                    yield task, outcome
+    finally:
+        pool.cancel(list(running))
 
 
 def groups(trials: Sequence[TrialPlan], slots: int) -> list[list[TrialPlan]]:
@@ -201,6 +215,16 @@ def on_worker(work: Work, place: Place, *arguments: Any) -> Iterator[Any]:
     yield from work(_backend(place), *arguments)
 
 
+def check_version(wanted: str, machine: str) -> None:
+    """Raises MissingError where this machine has another kurabe than the run's."""
+    if wanted != __version__:
+        raise MissingError(
+            "A machine of the cluster has another kurabe.", where=machine,
+            why=f"It has version {__version__}; the run is made by {wanted}.",
+            fix=f"There: pip install kurabe=={wanted}",
+        )  # fmt: skip
+
+
 @lru_cache(maxsize=1)
 def loaded(settings: RunSettings) -> Backend:
     """The model in this process, for all tasks that it is given."""
@@ -210,12 +234,7 @@ def loaded(settings: RunSettings) -> Backend:
 def _backend(place: Place) -> Backend:
     """The model, if this worker would compute with it what the driver would."""
     machine = socket.gethostname()
-    if place.version != __version__:
-        raise MissingError(
-            "A machine of the cluster has another kurabe.", where=machine,
-            why=f"It has version {__version__}; the run is made by {place.version}.",
-            fix=f"There: pip install kurabe=={place.version}",
-        )  # fmt: skip
+    check_version(place.version, machine)
     try:
         backend = loaded(place.settings)
     except UserError as error:

@@ -6,8 +6,8 @@ a new one and leaves out what is stored already.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from kurabe import (
@@ -62,13 +62,25 @@ def run(
     backend: Backend | None = None,
 ) -> Results:
     """Measure every arm on `data` (a file, or examples) and store the run in a new folder under `settings.runs`."""
-    settings = settings or RunSettings()
+    with _begun(data, settings or RunSettings()) as folder:
+        return _finish(folder, emit, backend)
+
+
+def begin(data: str | Path | Sequence[Example], settings: RunSettings) -> Path:
+    """Store what is asked for in a new folder under `settings.runs`, and nothing else: `resume` carries it out."""
+    with _begun(data, settings) as folder:
+        return folder.path
+
+
+@contextmanager
+def _begun(data: str | Path | Sequence[Example], settings: RunSettings) -> Iterator[RunWriter]:
+    """A new run folder with its request; it goes again where it cannot be planned."""
     request, examples = intake.read(data, settings)
     folder = RunWriter.begin(Path(settings.runs), request.name)
     try:
         reviews = tuple(intake.generated_wordings(examples))
         folder.publish({runs.REQUEST: request, runs.EXAMPLES: examples, runs.WORDINGS: reviews})
-        return _finish(folder, emit, backend)
+        yield folder
     except UserError as error:
         if not folder.planned and not isinstance(error, StoppedError):
             folder.discard()

@@ -1,4 +1,5 @@
-"""A curve over models: the same rows, recipe and questions on several models, one after another, joined by their size.
+"""A curve over models: the same rows, recipe and questions on several models, joined by their size. Here they are
+measured one after another, on a cluster at once.
 
 Knows no step of a run. Each model has a run folder of its own; the last one, the largest, keeps the curve of all. What
 was stored is not done again, so that the same call goes on where it was stopped.
@@ -7,20 +8,23 @@ was stored is not done again, so that the same call goes on where it was stopped
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from kurabe import backends, experiment, runs, snapshots
+from kurabe import backends, experiment, raypool, runs, snapshots
 from kurabe.analysis import load_run
+from kurabe.cluster import MEMORY
 from kurabe.errors import SettingsError
 from kurabe.events import Emit
 from kurabe.model import Backend
 from kurabe.runs import RunFolder, RunWriter
-from kurabe.schema import CurvePoint, Estimate, ModelRun, Results
+from kurabe.schema import CurvePoint, Estimate, Event, ModelRun, Results
 from kurabe.settings import RunSettings
+from kurabe.wholeruns import Needs, carry_out
 
 AXIS = "models"
 
@@ -36,6 +40,11 @@ class Part(NamedTuple):
         """Its run folder."""
         return Path(self.settings.runs) / (self.settings.name or "")
 
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the models are measured at once, each run as a task of a cluster."""
+        return self.settings.ray not in (None, "none")
+
 
 def curve_over_models(
     data: str | Path, models: Sequence[str], settings: RunSettings | None = None, *, emit: Emit | None = None
@@ -43,8 +52,11 @@ def curve_over_models(
     """`data` measured on every model, the smallest first; the results of the largest, with the curve of all in
     `models` and `curves` (axis "models", x = parameters)."""
     parts = plan(data, models, settings or RunSettings())
-    for part in parts:
-        measure(data, part, emit)
+    if parts[0].on_cluster:
+        measure_at_once(data, parts, lambda _, event: emit(event) if emit else None)
+    else:
+        for part in parts:
+            measure(data, part, emit)
     return join(parts)
 
 
@@ -81,9 +93,31 @@ def measure(data: str | Path, part: Part, emit: Emit | None = None, backend: Bac
         if not (part.folder / runs.REQUEST).is_file():
             return experiment.run(data, part.settings, emit=emit, backend=backend)
         _check_same(part, data)
-        return experiment.resume(part.folder, emit=emit, backend=backend)
+        return experiment.resume(part.folder, emit=emit, backend=backend, ray=part.settings.ray or "none")
     finally:
         gc.collect()  # two models would not fit where one does
+
+
+def measure_at_once(data: str | Path, parts: Sequence[Part], tell: Callable[[Part, Event], None]) -> None:
+    """All models' runs, each as one task of the cluster: begun or gone on with here, finished on a worker. `tell` hears
+    their events, and a note where a worker died, whose run then begins again."""
+    by_folder = {part.folder: part for part in parts}
+    for part in parts:
+        if (part.folder / runs.REQUEST).is_file():
+            _check_same(part, data)
+        else:
+            experiment.begin(data, part.settings)
+
+    def lost(folder: Path, why: str) -> None:
+        note = {"key": "audit.note.worker-lost", "values": {"why": why}}
+        tell(by_folder[folder], Event(seq=0, at="", elapsed=0.0, kind="note", values=note))
+
+    settings, largest = parts[-1].settings, max(_numbers(part.model) for part in parts)
+    needs = Needs(settings.threads or 1, math.ceil(MEMORY * 4 * largest), settings.device in ("auto", "cuda"))
+    waiting = [folder for folder in by_folder if not RunFolder.open(folder).finished]
+    with raypool.joined(settings.ray) as pool:
+        assert pool is not None
+        carry_out(pool, waiting, needs, lambda folder, event: tell(by_folder[folder], event), lost)
 
 
 def join(parts: Sequence[Part]) -> Results:
@@ -136,7 +170,7 @@ def _short(model: str) -> str:
 def _check_same(part: Part, data: str | Path) -> None:
     """A run of that name that was asked for something else is not taken for this one."""
     request = RunFolder.open(part.folder).request()
-    aside = {"model", "runs", "name", "prompt_file", "documents"}
+    aside = {"model", "runs", "name", "prompt_file", "documents", "ray"}
     mine = {k: v for k, v in part.settings.model_dump(mode="json").items() if k not in aside}
     stored = {k: v for k, v in request.settings.items() if k in mine}
     if mine != stored or request.data != str(data):

@@ -228,6 +228,41 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(content)
 
 
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its relative name, but for what belongs to the process that holds it."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    named = ((path.relative_to(folder), path) for path in files)
+    return {name.as_posix(): path.read_bytes() for name, path in named if not _held(name)}
+
+
+def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
+    """What `read_tree` read, into a new folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def replace_tree(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Let the folder hold these files instead of its own. The manifest comes last: until then the old one counts."""
+    lock = FolderLock(folder)
+    try:
+        with staging(folder) as stage:
+            write_tree(stage, files)
+            for name in sorted(files, key=lambda name: (name == MANIFEST, name)):
+                sync_file(stage / name)
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(stage / name, folder / name)
+            for name in read_tree(folder).keys() - files.keys():
+                (folder / name).unlink()
+        sync_folder(folder)
+    finally:
+        lock.release()
+
+
+def _held(name: Path) -> bool:
+    return name.name in (LOCK, HOLDER) or name.parts[0].startswith(STAGING)
+
+
 def free_space(folder: Path) -> int:
     """Bytes that can still be written on the folder's file system."""
     return shutil.disk_usage(folder).free

@@ -53,6 +53,9 @@ def over_models(screen: "Screen", file: Path, models: list[str], settings: "RunS
     from kurabe.errors import StoppedError
 
     parts = sizes.plan(file, [model.strip() for model in models if model.strip()], settings)
+    if parts[0].on_cluster and not dry_run:
+        _at_once(screen, file, parts)
+        return
     for number, part in enumerate(parts, start=1):
         screen.say(screen.t("cli.curve.model", number=number, count=len(parts), model=part.model), style="bold")
         if dry_run:
@@ -65,6 +68,32 @@ def over_models(screen: "Screen", file: Path, models: list[str], settings: "RunS
             raise
     if not dry_run:
         finish(screen, sizes.join(parts), parts[-1].folder)
+
+
+def _at_once(screen: "Screen", file: Path, parts: "tuple[Part, ...]") -> None:
+    """All models on a cluster; the ends of their stages, and what has to be said, as they come."""
+    from kurabe import sizes, texts
+    from kurabe.cli.measure import finish
+    from kurabe.cli.screen import plain
+    from kurabe.errors import StoppedError
+    from kurabe.report import sentences
+    from kurabe.schema import Event, Reason
+
+    def tell(part: "Part", event: Event) -> None:
+        if event.kind == "stage" and event.values["state"] == "end":
+            words = f"{screen.t('stage.' + event.values['name'])}  {texts.seconds(event.values['seconds'])}"
+            screen.say_beside(plain(part.model), words)
+        elif event.kind == "note":
+            screen.say_beside(
+                plain(part.model), plain(sentences.sentence(Reason.model_validate(event.values), screen.t))
+            )
+
+    try:
+        sizes.measure_at_once(file, parts, tell)
+    except StoppedError as error:
+        error.fix = _again(file, parts)
+        raise
+    finish(screen, sizes.join(parts), parts[-1].folder)
 
 
 def _again(file: Path, parts: "tuple[Part, ...]") -> str:
