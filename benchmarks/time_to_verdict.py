@@ -52,19 +52,19 @@ def _is_end(event: dict[str, Any]) -> bool:
 
 def describe_job(run: Path, threads: int, peer: str) -> dict[str, Any]:
     """The same samples, plans and questions as a file that the peer reads."""
-    from kurabe import planning, recipes
-    from kurabe.arms import Material
+    from kurabe import arms, planning, recipes
     from kurabe.runs import RunFolder
 
     folder = RunFolder.open(run)
     info, request, examples = folder.info(), folder.request(), folder.examples()
-    material = Material(examples, request.prompt, request.language)
+    material = arms.Material(examples, request.prompt, request.language)
     make = planning.request_maker(material, folder.questions(), info.max_new_tokens)
     requests = [make(key).model_dump(mode="json") for batch in folder.plan() for key in batch.keys]
     trials = []
     for done in info.trials:
         recipe = recipes.for_model(recipes.RECIPES[done.recipe], info.model.parameters)
-        trial = measuring.trial_of(recipe, examples, request.language, info.model.hidden, done.trial, done.seed)
+        rows = arms.shuffle(examples, info.settings["seed"]) if done.shuffled else examples
+        trial = measuring.trial_of(recipe, rows, request.language, info.model.hidden, done.trial, done.seed)
         assert (trial.plan.steps, trial.plan.rate) == (done.steps, done.rate), "not the trial that the run made"
         trials.append(measuring.describe_trial(trial))
     return {
