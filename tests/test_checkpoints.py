@@ -18,7 +18,7 @@ from kurabe.checkpoints import EVERY, Checkpoints, Progress
 from kurabe.errors import InterruptedRun
 from kurabe.fake import FakeBackend
 from kurabe.runs import RunFolder
-from kurabe.schema import Event
+from kurabe.schema import Event, Step
 from kurabe.workshop.watch import view
 
 
@@ -101,6 +101,31 @@ def test_looks_at_check_wordings_are_kept(tmp_path: Path, every_tenth: None) -> 
         exclude={"seconds"}
     )
     assert 0 < len({at for _, at in again.looks}) < 3
+
+
+def test_a_state_that_waits_for_its_turn_is_left_alone(tmp_path: Path, every_tenth: None) -> None:
+    """Two trials of a curve were cut together; one of them goes on later, in a batch of its own."""
+
+    class InTurn(FakeBackend):
+        def train(self, trials: Any, stopped: Any = None) -> Iterator[Step]:
+            for trial in trials:
+                yield from super().train([trial], stopped)
+
+        def save_state(self, trial: int, folder: Path) -> None:
+            assert self._taken[trial], "it has not begun in this session"
+            super().save_state(trial, folder)
+
+    data = write_data(tmp_path)
+    asked: dict[str, Any] = {"arms": "base,lora", "recipes": "fair", "over": ("rank",), "seeds": 1, "retention": 0}
+    experiment.run(data, settings(tmp_path, name="whole", **asked), backend=backend(data))
+    first = RunFolder.open(tmp_path / "whole").info().trials[0].steps
+    begin(tmp_path, data, backend(data), first + 85, **asked)
+    waiting = states(tmp_path)
+    assert len(waiting) > 2
+    experiment.resume(tmp_path / "run", backend=InTurn())
+    begun = [e.values["from_step"] for e in RunFolder.open(tmp_path / "run").events() if e.kind == "trial"]
+    assert sum(step > 0 for step in begun) == len(waiting) and states(tmp_path) == []
+    assert what_counts(tmp_path / "run")["records"][2] == what_counts(tmp_path / "whole")["records"][2]
 
 
 def test_a_run_that_is_stopped_stores_what_it_has(tmp_path: Path) -> None:

@@ -60,14 +60,18 @@ class Checkpoints:
         self._last, self._pause = clock(), EVERY
 
     def find(self, trial: int) -> Found | None:
-        """The state that a trial's training can go on from: the last one, where a kill has left two."""
+        """The state that a trial's training can go on from: the last one, where a kill has left two. One that another
+        version stored is none."""
         names = self._folder.listed(f"{STATES}/{trial}-")
         if not names:
             return None
         last = max((Path(name).parent for name in names), key=lambda place: int(place.name.rpartition("-")[2]))
         self._withdraw([name for name in names if Path(name).parent != last])
         files = storage.read_files(self._folder.path / last)
-        return Found(files, Progress(**json.loads(files.pop(PROGRESS))))
+        try:
+            return Found(files, Progress(**json.loads(files.pop(PROGRESS))))
+        except (KeyError, ValueError, TypeError):
+            return None
 
     def due(self) -> bool:
         """Whether it is time for one."""

@@ -114,12 +114,13 @@ def train(
         if number in begun:
             endings.recall(number, done.seen)
         record("trial", **infos[number].model_dump(mode="json"), from_step=done.step)
+    at_work: dict[int, Progress] = {}  # those that took a step in this session
     reset_peak_memory()
     trained = session.cluster.train(plans, endings) if session.cluster else endings.steps(session.backend, plans)
     with closing(trained):  # at once, when the run is stopped: what is at work elsewhere ends
         for step in trained:
             record("step", **step.model_dump(mode="json"))
-            info, done = infos[step.trial], progress[step.trial]
+            info, done = infos[step.trial], at_work.setdefault(step.trial, progress[step.trial])
             _take_in(step, done, info, record)
             if step.ended == "broken" and info in folder.info().trials:
                 raise _diverged(folder, info, step.step)
@@ -130,7 +131,7 @@ def train(
             if done.over:
                 checkpoints.drop([step.trial])
             elif not session.cluster and (checkpoints.due() or session.stop.asked):
-                _checkpoint(session, checkpoints, progress, endings, infos)
+                _checkpoint(session, checkpoints, at_work, endings, infos)
             session.stop.check()
     # Answers are given by what was stored, so that a resumed run cannot answer differently.
     for number in (number for numbers in wanted.values() for number in numbers):
@@ -173,12 +174,12 @@ def _begun(session: Session, checkpoints: Checkpoints, training: Training) -> Fo
 def _checkpoint(
     session: Session,
     checkpoints: Checkpoints,
-    progress: Mapping[int, Progress],
+    at_work: Mapping[int, Progress],
     endings: Endings,
     infos: Mapping[int, TrialInfo],
 ) -> None:
     """Store what the trials in training have come to."""
-    live = {number: done for number, done in progress.items() if done.step and not done.over}
+    live = {number: done for number, done in at_work.items() if not done.over}
     for number, done in live.items():
         done.seen = endings.seen(number)
     session.record.sync()  # the steps up to here count from now on

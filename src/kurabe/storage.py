@@ -230,9 +230,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def read_tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder by its relative name, but for what belongs to the process that holds it."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    named = ((path.relative_to(folder), path) for path in files)
-    return {name.as_posix(): path.read_bytes() for name, path in named if not _held(name)}
+    return {name: (folder / name).read_bytes() for name in _tree(folder)}
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -252,15 +250,16 @@ def replace_tree(folder: Path, files: Mapping[str, bytes]) -> None:
                 sync_file(stage / name)
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(stage / name, folder / name)
-            for name in read_tree(folder).keys() - files.keys():
+            for name in set(_tree(folder)) - files.keys():
                 (folder / name).unlink()
         sync_folder(folder)
     finally:
         lock.release()
 
 
-def _held(name: Path) -> bool:
-    return name.name in (LOCK, HOLDER) or name.parts[0].startswith(STAGING)
+def _tree(folder: Path) -> list[str]:
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [n.as_posix() for n in names if n.name not in (LOCK, HOLDER) and not n.parts[0].startswith(STAGING)]
 
 
 def free_space(folder: Path) -> int:
