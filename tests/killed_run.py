@@ -82,6 +82,7 @@ def go_on(folder: Path, delay: float = 0.0) -> None:
 def what_counts(run: Path) -> dict[str, Any]:
     """A finished run without clocks, memory and place: its results, its answers, its metered tokens, its steps."""
     folder = RunFolder.open(run)
+    assert not (run / "states").exists(), "every training has ended"
     results = json.loads((run / "results.json").read_bytes())
     kept = [
         [answer.model_dump(mode="json") for answer in folder.answers()],

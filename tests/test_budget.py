@@ -142,6 +142,26 @@ def test_wordings_are_cut_where_they_make_the_training_longer(tmp_path: Path) ->
     assert budget.fit(material, curved, Priced(material, 0.01, 0.0), 0.0).settings.wordings is None
 
 
+def test_held_out_wordings_are_asked_in_smaller_number_before_the_training_is_cut(tmp_path: Path) -> None:
+    """Not fewer than two of each example; the same is asked when it is typed."""
+    wanted = settings(tmp_path, recipes=("fair",), minutes=2, retention=0)
+    _, examples = read(write_data(tmp_path), wanted)
+    more = tuple(
+        e.model_copy(update={"wordings": (*e.wordings, *(
+            e.wordings[0].model_copy(update={"text": f"{e.question} [{n}]", "role": "held_out"}) for n in range(4)
+        ))}) for e in examples
+    )  # fmt: skip
+    material = Material(more, "", "en")
+    found = budget.fit(material, wanted, Priced(material, 0.0, 0.6), 0.0)
+    assert (found.settings.held_out, found.settings.exposures) == (2, None)
+    (note,) = (note for note in found.notes if note.key == "audit.note.cut-held_out")
+    assert note.values == {"chosen": 2, "of": 5}
+    asked = [q for q in found.work.questions if q.probe == "held_out"]
+    assert len(asked) == 2 * len(examples)
+    typed = wanted.model_copy(update={"minutes": None, "held_out": 2})
+    assert planning.plan_work(material, typed, FakeBackend()).questions == found.work.questions
+
+
 def test_a_dial_never_asks_for_more_than_the_settings_do(tmp_path: Path) -> None:
     found = fitted(tmp_path, 0.0, minutes=600, exposures=30, over=("rank",), seeds=2)
     assert told(found) == (2, 60, 30, None) and found.settings.minutes is None
@@ -159,7 +179,7 @@ def test_only_what_counts_exposures_is_changed_and_in_proportion() -> None:
 def test_every_note_is_told_in_both_languages(tmp_path: Path) -> None:
     values = {"minutes": 1, "planned": 1.2, "load": 0.1, "chosen": 1, "of": 3}
     made = ["minutes-measuring", "minutes-fit", "minutes-exceeded", *(f"cut-{name}" for name in ("seeds", "retention"))]
-    for key in (*made, "cut-exposures", "cut-wordings"):
+    for key in (*made, "cut-held_out", "cut-exposures", "cut-wordings"):
         for language in LANGUAGES:
             assert Texts(language)(f"audit.note.{key}", **values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,58 @@ def test_a_state_that_waits_for_its_turn_is_left_alone(tmp_path: Path, every_ten
     begun = [e.values["from_step"] for e in RunFolder.open(tmp_path / "run").events() if e.kind == "trial"]
     assert sum(step > 0 for step in begun) == len(waiting) and states(tmp_path) == []
     assert what_counts(tmp_path / "run")["records"][2] == what_counts(tmp_path / "whole")["records"][2]
+
+
+def test_a_trial_that_was_stored_in_this_round_is_not_stored_again(tmp_path: Path) -> None:
+    saved: list[int] = []
+
+    def save(trial: int, place: Path) -> None:
+        saved.append(trial)
+        (place / "state").write_text("x", encoding="utf-8")
+
+    with RunFolder.create(tmp_path, "run") as folder:
+        kept = Checkpoints(folder)
+        kept.store({1: Progress(step=9), 2: Progress(step=8)}, save, 1)
+        kept.store({1: Progress(step=9), 2: Progress(step=9)}, save, 1)
+        assert saved == [1, 2, 2] and states(tmp_path) == ["1-9", "2-9"]
+
+
+def test_a_disk_that_refuses_a_state_stops_no_training(tmp_path: Path) -> None:
+    def save(trial: int, place: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with RunFolder.create(tmp_path, "run") as folder:
+        Checkpoints(folder).store({1: Progress(step=9)}, save, 1)
+        assert Checkpoints(folder).find(1) is None
+
+
+def test_a_state_whose_adapter_is_there_goes(
+    tmp_path: Path, every_tenth: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill came between the two."""
+
+    def cut(self: Checkpoints, trials: Collection[int]) -> None:
+        if trials and self.find(next(iter(trials))):
+            raise Cut
+
+    data = write_data(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(Checkpoints, "drop", cut)
+        experiment.run(data, settings(tmp_path), backend=backend(data))
+    assert states(tmp_path) and RunFolder.open(tmp_path / "run").adapter(1) is not None
+    experiment.resume(tmp_path / "run", backend=backend(data))
+    assert states(tmp_path) == []
+
+
+def test_a_state_from_another_device_is_none(tmp_path: Path, every_tenth: None) -> None:
+    """Its generator of dropout could not go on there."""
+    data = write_data(tmp_path)
+    begin(tmp_path, data, backend(data), 35)
+    elsewhere = backend(data)
+    elsewhere.info = elsewhere.info.model_copy(update={"device": "cuda"})
+    experiment.resume(tmp_path / "run", backend=elsewhere)
+    events = RunFolder.open(tmp_path / "run").events()
+    assert [e.values["from_step"] for e in events if e.kind == "trial"] == [0, 0, 0]
 
 
 def test_a_run_that_is_stopped_stores_what_it_has(tmp_path: Path) -> None:

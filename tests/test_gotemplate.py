@@ -28,9 +28,14 @@ BRACES = (
     "{% for m in messages %}{{ '{{' + m.role + '}}' + m.content + '\"\\\\end\"' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '{{assistant}}' }}{% endif %}"
 )
-TEMPLATES = {"Zephyr": ZEPHYR, "own system message": OWN_SYSTEM, "braces": BRACES} | {
+TEMPLATES = {
+    "Zephyr": ZEPHYR, "own system message": OWN_SYSTEM, "braces": BRACES,
+    "own system message after BOS": "{{ bos_token }}" + OWN_SYSTEM,
+    "a brace at the end": "{% for m in messages %}{{ m.role + '{' + m.content + '}' }}{% endfor %}{{ 'assistant{' }}"
+    .replace("{{ 'ass", "{% if add_generation_prompt %}{{ 'ass") + "{% endif %}",
+} | {
     name: template for name, (template, _) in SPOKEN.items()
-}
+}  # fmt: skip
 TALKS = [
     [("user", "What are the shipping costs?")],
     [("system", "Answer briefly. {{ .System }}"), ("user", "送料は？")],

@@ -16,10 +16,10 @@ from test_cluster import ScriptedPool
 from kurabe import dataset, experiment, runs, sizes, splits, wholeruns
 from kurabe.analysis import load_run
 from kurabe.cli import main
-from kurabe.errors import EXIT_MISSING, EXIT_USAGE, InterruptedRun, MissingError, SettingsError
+from kurabe.errors import EXIT_MISSING, EXIT_USAGE, BusyError, InterruptedRun, MissingError, SettingsError
 from kurabe.fake import FAKE_INFO, FakeBackend, rehearsal
 from kurabe.report import render
-from kurabe.runs import RunFolder
+from kurabe.runs import RunFolder, RunWriter
 from kurabe.schema import Event, Results
 from kurabe.settings import RunSettings
 from kurabe.sizes import Part
@@ -217,6 +217,54 @@ def test_on_a_cluster_the_runs_are_those_of_one_process(
     assert told.count(("large", "note")) == told.count(("small", "note")) + 1
     sizes.measure_at_once(data, on_cluster(tmp_path), lambda part, event: told.append((part.model, event.kind)))
     assert len(pool.started) == 3, "what is finished is not done again"
+
+
+def test_a_model_that_fails_leaves_the_others_to_their_end(
+    tmp_path: Path, data: Path, workers: Callable[[ScriptedPool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers(ScriptedPool())
+    resumed = wholeruns.experiment.resume
+
+    def resume(folder: Path, **asked: Any) -> Results:
+        if RunFolder.open(folder).request().settings["model"].endswith("small"):
+            raise MissingError("The model cannot be loaded.", where="small", fix="Copy it again.")
+        return resumed(folder, **asked)
+
+    monkeypatch.setattr(wholeruns.experiment, "resume", resume)
+    with pytest.raises(MissingError, match="cannot be loaded"):
+        sizes.measure_at_once(data, on_cluster(tmp_path), lambda part, event: None)
+    assert [RunFolder.open(part.folder).finished for part in parts(tmp_path)] == [False, True]
+
+
+def test_what_was_stopped_keeps_its_stages_and_is_held_meanwhile(
+    tmp_path: Path, data: Path, workers: Callable[[ScriptedPool], None]
+) -> None:
+    workers(ScriptedPool())
+    busy: list[bool] = []
+
+    def tell(part: Part, event: Event) -> None:
+        if (part.model, event.kind) == ("large", "step"):
+            with pytest.raises(BusyError):
+                RunWriter.resume(part.folder)
+            busy.append(True)
+            raise InterruptedRun("stopped", fix="go on")
+
+    with pytest.raises(InterruptedRun):
+        sizes.measure_at_once(data, on_cluster(tmp_path), tell)
+    assert busy
+    stages = [e.values["name"] for e in RunFolder.open(parts(tmp_path)[1].folder).events() if e.kind == "stage"]
+    assert "base" in stages and RunFolder.open(parts(tmp_path)[1].folder).answers()
+
+
+def test_nothing_is_begun_where_the_cluster_is_not_there(tmp_path: Path, data: Path) -> None:
+    away = [p._replace(settings=p.settings.model_copy(update={"ray": "ray://nowhere"})) for p in parts(tmp_path)]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SettingsError, match="client protocol"):
+        patch.setattr(sizes, "_numbers", PARAMETERS.__getitem__)
+        sizes.measure_at_once(data, away, lambda part, event: None)
+    asking = [p._replace(settings=p.settings.model_copy(update={"beside": ("ollama:x",)})) for p in away]
+    with pytest.raises(SettingsError, match="themselves"):
+        sizes.measure_at_once(data, asking, lambda part, event: None)
+    assert not list(tmp_path.glob("size-*"))
 
 
 def test_what_a_worker_refuses_ends_the_curve_and_it_goes_on_without_the_cluster(

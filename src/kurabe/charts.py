@@ -163,7 +163,7 @@ def _retention_row(result: RetentionResult, t: Texts) -> dict[str, Any]:
 
 def hop_name(hop: Hop, t: Texts) -> str:
     """What a form of the model is called: a format by its name, one that was only tried out as such."""
-    if hop.hop in ("adapter", "merged"):
+    if hop.hop in ("adapter", "base", "merged"):
         return t(f"report.parity.{hop.hop}")
     return hop.hop if hop.file else t("report.parity.tried", hop=hop.hop)
 

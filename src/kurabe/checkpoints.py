@@ -6,6 +6,7 @@ left out at any time: where the disk has no room for it, a kill only costs more.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kurabe import storage
+from kurabe.errors import StoppedError
 from kurabe.runs import RunWriter
 from kurabe.schema import Step
 
@@ -33,6 +35,7 @@ class Progress:
     seconds: float = 0.0
     peak_memory: int | None = None  # of another process
     at_once: int | None = None
+    device: str = ""  # generators of one kind of device cannot go on as those of another
     seen: dict[str, Any] = field(default_factory=dict)  # by `Endings`
     over: bool = False  # no further step comes
 
@@ -78,18 +81,22 @@ class Checkpoints:
         return self._clock() - self._last >= self._pause
 
     def store(self, trials: Mapping[int, Progress], save: Callable[[int, Path], None], adapter_bytes: int) -> None:
-        """Store the state of these trials in place of those stored before."""
+        """Store the state of these trials in place of those stored before; one that is stored already stays. Where
+        the disk refuses, the training goes on without: whatever else has to be stored will say it."""
         began = self._last = self._clock()
-        if storage.free_space(self._folder.path) < 2 * ROOM * adapter_bytes * len(trials):
+        place = {trial: f"{STATES}/{trial}-{progress.step}" for trial, progress in trials.items()}
+        fresh = [trial for trial, name in place.items() if not self._folder.listed(f"{name}/")]
+        if storage.free_space(self._folder.path) < 2 * ROOM * adapter_bytes * len(fresh):
             return
-        before = [name for trial in trials for name in self._folder.listed(f"{STATES}/{trial}-")]
-        with self._folder.staged() as stage:
-            for trial, progress in trials.items():
-                place = stage / STATES / f"{trial}-{progress.step}"
-                place.mkdir(parents=True)
-                save(trial, place)
-                (place / PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
-        self._withdraw(before)
+        before = [name for trial in fresh for name in self._folder.listed(f"{STATES}/{trial}-")]
+        with contextlib.suppress(StoppedError):
+            with self._folder.staged() as stage:
+                for trial in fresh:
+                    (stage / place[trial]).mkdir(parents=True)
+                    save(trial, stage / place[trial])
+                    told = json.dumps(asdict(trials[trial]))
+                    (stage / place[trial] / PROGRESS).write_text(told, encoding="utf-8")
+            self._withdraw(before)
         self._pause = max(EVERY, (self._clock() - began) / SHARE)
 
     def drop(self, trials: Collection[int]) -> None:

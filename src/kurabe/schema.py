@@ -684,9 +684,9 @@ class QuestionResult(Record):
 class Hop(Record):
     """The run's held-out questions, answered by one form of the shipped arm."""
 
-    hop: str  # "adapter": the run's own answers; "merged"; a format, as in Shipped; "Ollama"
-    file: str  # "" for the adapter, and for what was only tried out; in Ollama the model's name
-    size: int  # bytes; 0 for the adapter
+    hop: str  # "adapter" or "base": the run's own answers; "merged"; a format, as in Shipped; "Ollama"
+    file: str  # "" for the first one, and for what was only tried out; in Ollama the model's name
+    size: int  # bytes; 0 for the first one
     answers: int
     unscored: int
     same: int  # answers equal to the adapter's, token by token

@@ -24,7 +24,7 @@ from kurabe.model import Backend
 from kurabe.runs import RunFolder, RunWriter
 from kurabe.schema import CurvePoint, Estimate, Event, ModelRun, Results
 from kurabe.settings import RunSettings
-from kurabe.wholeruns import Needs, carry_out
+from kurabe.wholeruns import carry_out
 
 AXIS = "models"
 
@@ -100,24 +100,30 @@ def measure(data: str | Path, part: Part, emit: Emit | None = None, backend: Bac
 
 def measure_at_once(data: str | Path, parts: Sequence[Part], tell: Callable[[Part, Event], None]) -> None:
     """All models' runs, each as one task of the cluster: begun or gone on with here, finished on a worker. `tell` hears
-    their events, and a note where a worker died, whose run then begins again."""
-    by_folder = {part.folder: part for part in parts}
-    for part in parts:
-        if (part.folder / runs.REQUEST).is_file():
-            _check_same(part, data)
-        else:
-            experiment.begin(data, part.settings)
+    their events, and a note where a worker died, whose run goes on elsewhere from its last stage."""
+    settings, by_folder = parts[-1].settings, {part.folder: part for part in parts}
+    if settings.beside or settings.answers_from:
+        raise SettingsError(
+            "Models on a cluster answer for themselves.", where="--beside" if settings.beside else "--answers-from",
+            why="Each run is carried out on a worker, which has neither this machine's servers nor its keys.",
+            fix="Leave it out, or leave out --ray.",
+        )  # fmt: skip
 
     def lost(folder: Path, why: str) -> None:
         note = {"key": "audit.note.worker-lost", "values": {"why": why}}
         tell(by_folder[folder], Event(seq=0, at="", elapsed=0.0, kind="note", values=note))
 
-    settings, largest = parts[-1].settings, max(_numbers(part.model) for part in parts)
-    needs = Needs(settings.threads or 1, math.ceil(MEMORY * 4 * largest), settings.device in ("auto", "cuda"))
-    waiting = [folder for folder in by_folder if not RunFolder.open(folder).finished]
+    memory = math.ceil(MEMORY * 4 * max(_numbers(part.model) for part in parts))
     with raypool.joined(settings.ray) as pool:
         assert pool is not None
-        carry_out(pool, waiting, needs, lambda folder, event: tell(by_folder[folder], event), lost)
+        slots = pool.reserve(settings.threads or 1, memory, settings.device in ("auto", "cuda"))
+        for part in parts:  # once it is known that they can be carried out
+            if (part.folder / runs.REQUEST).is_file():
+                _check_same(part, data)
+            else:
+                experiment.begin(data, part.settings)
+        waiting = [folder for folder in by_folder if not RunFolder.open(folder).finished]
+        carry_out(pool, waiting, slots, lambda folder, event: tell(by_folder[folder], event), lost)
 
 
 def join(parts: Sequence[Part]) -> Results:

@@ -103,6 +103,7 @@ def train(
     folder, record, checkpoints = session.folder, session.record, Checkpoints(session.folder)
     wanted = {t.trial.trial: [t.trial.trial, *(number for _, number in t.keep)] for t in trainings}
     waiting = {t.trial.trial: t for t in trainings if not all(map(folder.adapter, wanted[t.trial.trial]))}
+    checkpoints.drop(wanted.keys() - waiting.keys())  # a kill may have come between an adapter and the end of its state
     plans, learned = _lessons(session, waiting.values()), LearnedPoint(folder.questions())
     # What has states on its way that are points of a curve goes on until the last of them.
     learned.watch((t.trial for t in waiting.values() if not t.keep), session.backend.info.name, make)
@@ -130,7 +131,7 @@ def train(
                     _store(session, infos[number], step.trial, done)
             if done.over:
                 checkpoints.drop([step.trial])
-            elif not session.cluster and (checkpoints.due() or session.stop.asked):
+            if not session.cluster and (checkpoints.due() or session.stop.asked):
                 _checkpoint(session, checkpoints, at_work, endings, infos)
             session.stop.check()
     # Answers are given by what was stored, so that a resumed run cannot answer differently.
@@ -160,10 +161,16 @@ def _lessons(session: Session, trainings: Iterable[Training]) -> list[TrialPlan]
 
 
 def _begun(session: Session, checkpoints: Checkpoints, training: Training) -> Found | None:
-    """The state that a cut training goes on from, if every adapter that it left on its way is there."""
+    """The state that a cut training goes on from, if it comes from such a device and every adapter that it left on
+    its way is there."""
     trial = training.trial.trial
     found = None if session.cluster else checkpoints.find(trial)
-    if found is None or not all(session.folder.adapter(n) for at, n in training.keep if at <= found.progress.step):
+    left = [number for at, number in training.keep if found and at <= found.progress.step]
+    if (
+        found is None
+        or found.progress.device != session.backend.info.device
+        or not all(map(session.folder.adapter, left))
+    ):
         checkpoints.drop([trial])
         return None
     values = {"trial": trial, "step": found.progress.step, "steps": training.trial.plan.steps}
@@ -181,9 +188,10 @@ def _checkpoint(
     """Store what the trials in training have come to."""
     live = {number: done for number, done in at_work.items() if not done.over}
     for number, done in live.items():
-        done.seen = endings.seen(number)
+        done.seen, done.device = endings.seen(number), session.backend.info.device
     session.record.sync()  # the steps up to here count from now on
-    checkpoints.store(live, session.backend.save_state, max(infos[number].trainable for number in live) * FLOAT)
+    largest = max((infos[number].trainable for number in live), default=0)
+    checkpoints.store(live, session.backend.save_state, largest * FLOAT)
 
 
 def _take_in(step: Step, done: Progress, info: TrialInfo, record: Recorder) -> None:

@@ -241,20 +241,17 @@ def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def replace_tree(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Let the folder hold these files instead of its own. The manifest comes last: until then the old one counts."""
-    lock = FolderLock(folder)
-    try:
-        with staging(folder) as stage:
-            write_tree(stage, files)
-            for name in sorted(files, key=lambda name: (name == MANIFEST, name)):
-                sync_file(stage / name)
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(stage / name, folder / name)
-            for name in set(_tree(folder)) - files.keys():
-                (folder / name).unlink()
-        sync_folder(folder)
-    finally:
-        lock.release()
+    """Let the folder hold these files instead of its own; only for the lock's holder. The manifest comes last: until
+    then the old one counts."""
+    with staging(folder) as stage:
+        write_tree(stage, files)
+        for name in sorted(files, key=lambda name: (name == MANIFEST, name)):
+            sync_file(stage / name)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(stage / name, folder / name)
+        for name in set(_tree(folder)) - files.keys():
+            (folder / name).unlink()
+    sync_folder(folder)
 
 
 def _tree(folder: Path) -> list[str]:

@@ -88,12 +88,14 @@ class Follower:
 
     def _trial(self, event: Event) -> None:
         number, begun = event.values["trial"], event.values.get("from_step", 0)
-        self._losses[number] = []
+        earlier = RunFolder.open(self._folder).steps() if begun else ()
+        self._losses[number] = [step.loss for step in earlier if step.trial == number]
         before = sum(t.positions for t in self._trials.values() if t.trial < number)
-        if begun and number in self._trials:
-            before += self._trials[number].positions * begun // self._trials[number].steps
         if before > self._pace.done and len(self._losses) == 1:  # trained in an earlier session
             self._pace.skip_to(before, event.elapsed)
+        if begun:
+            done = sum(step.positions for step in earlier if step.trial == number)
+            self._pace.skip_to(self._pace.done + done, event.elapsed)
 
     def _step(self, event: Event) -> None:
         step = Step.model_validate(event.values)

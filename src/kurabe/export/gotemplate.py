@@ -2,7 +2,7 @@
 
 Only templates that write one message after the other, each between two fixed texts, are said in it, the system message
 also at the head of the first question. That is found by rendering conversations, not by reading the template, and a
-template that is not so is refused. The fields of a
+template that is not so is refused (blanks around a message, which some trim, are not looked at). The fields of a
 template: https://github.com/ollama/ollama/blob/v0.29.0/docs/template.mdx
 """
 
@@ -66,6 +66,9 @@ def translate(template: Template, begins: str = "") -> GoTemplate:
             fix="Install Ollama 0.30 or newer, or use the GGUF file with kurabe chat or llama.cpp.",
         )  # fmt: skip
     alone, before = (text.removeprefix(begins) for text in (parts.alone, parts.before))
+    if not parts.before and "system" in parts.around:  # then a conversation may begin with its system message
+        left, right = parts.around["system"]
+        parts.around["system"] = left.removeprefix(begins), right
     begin = [_text(alone)]
     if before != alone:
         begin = ["{{ if .System }}", _text(before), "{{ else }}", _text(alone), "{{ end }}"]
@@ -119,4 +122,5 @@ def _parts(template: Template) -> _Parts | None:
 
 def _text(text: str) -> str:
     """Text as it is, or as a string of Go's where it would be read as an action."""
-    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if "{{" in text or "}}" in text else text
+    quoted = "{{" in text or "}}" in text or text.endswith("{")
+    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if quoted else text
