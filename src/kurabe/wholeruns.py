@@ -71,7 +71,7 @@ def _finish(version: str, files: Files) -> Iterator[Told]:
     """The events of a run that is finished here; its folder after each stage, at each training, and at its end."""
     check_version(version, socket.gethostname())
     told: queue.SimpleQueue[Told | BaseException | None] = queue.SimpleQueue()
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:  # whoever asks no more does not wait for it
         folder = Path(place) / "run"
         storage.write_tree(folder, files)
 
