@@ -31,7 +31,7 @@ from kurabe.runs import RunFolder
 from kurabe.schema import Event
 from kurabe.settings import RunSettings
 
-CLOCKS = {"created", "seconds", "preparation_seconds", "seconds_per_answer", "peak_memory"}
+CLOCKS = {"created", "seconds", "preparation_seconds", "seconds_per_answer", "peak_memory", "libraries"}
 PLACE = {"runs", "data", "commit"}  # the parent folder, the path of the file, the checkout that is worked in
 SHARES = {"prompt": 0.9, "lora": 0.7, "lora+prompt": 0.8, "ceiling": 1.0}
 ROWS = [

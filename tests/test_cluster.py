@@ -257,3 +257,17 @@ def test_the_forecast_shares_out_what_can_be_shared(tmp_path: Path) -> None:
     once, shared = alone.training(work), many.training(work)
     assert once and shared and once / 4 <= shared < once
     assert many.answering(work) == pytest.approx(alone.answering(work) / 4)
+
+
+def test_a_worker_keeps_its_model_for_settings_with_a_price_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are no key of a cache: a table in them cannot be hashed."""
+    loads: list[RunSettings] = []
+
+    def load(settings: RunSettings) -> FakeBackend:
+        loads.append(settings)
+        return FakeBackend()
+
+    monkeypatch.setattr(cluster.backends, "load", load)
+    priced = RunSettings.model_validate({"prices": {"models": {"other": {"input_per_million": 1}}}})
+    assert cluster.loaded(priced) is cluster.loaded(priced.model_copy()) and loads == [priced]
+    cluster._loaded.cache_clear()

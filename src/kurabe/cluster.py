@@ -225,10 +225,15 @@ def check_version(wanted: str, machine: str) -> None:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
 def loaded(settings: RunSettings) -> Backend:
     """The model in this process, for all tasks that it is given."""
-    return backends.load(settings)
+    return _loaded(settings.model_dump_json())
+
+
+@lru_cache(maxsize=1)
+def _loaded(settings: str) -> Backend:
+    """By the settings' text: a table of prices in them cannot be a key."""
+    return backends.load(RunSettings.model_validate_json(settings))
 
 
 def _backend(place: Place) -> Backend:
