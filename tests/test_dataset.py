@@ -278,15 +278,15 @@ def test_a_million_rows_are_streamed(tmp_path: Path) -> None:
         for i in range(1_000_000):
             file.write(f'{{"question": "What does item {i} cost?", "answer": "It costs ${i}.99."}}\n')
     script = (
-        "import resource, sys; from kurabe.checking import check; report = check(sys.argv[1]);"
-        "print(report.examples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "import sys; from kurabe.checking import check; from kurabe.meter import peak_memory;"
+        "report = check(sys.argv[1]); print(report.examples, peak_memory())"  # getrusage tells the parent's, too
     )
     start = time.monotonic()
     command = [sys.executable, "-c", script, str(path)]
     out = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True)
-    examples, kilobytes = map(int, out.stdout.split())
+    examples, peak = map(int, out.stdout.split())
     assert examples == 1_000_000
-    assert kilobytes < 300_000, f"{kilobytes} kB in {time.monotonic() - start:.0f} s"
+    assert peak < 300e6, f"{peak / 1e6:.0f} MB in {time.monotonic() - start:.0f} s"
 
 
 def test_reading_keeps_no_text(tmp_path: Path) -> None:

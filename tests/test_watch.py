@@ -52,6 +52,18 @@ def test_a_training_that_was_killed_begins_again() -> None:
     assert again.trained[0].losses == (0.5,)
 
 
+def test_a_training_that_was_cut_goes_on_from_its_step() -> None:
+    goes_on = ("trial", {"trial": 1, "recipe": "fair", "steps": 4, "from_step": 1})
+    (trained,) = view(events(TRIAL, step(1, 3.0), step(2, 2.0), goes_on, step(2, 1.5), step(3, 1.0))).trained
+    assert (trained.step, trained.losses) == (3, (3.0, 1.5, 1.0))
+
+
+def test_the_control_is_none_of_the_recipes_that_are_shown() -> None:
+    control = ("trial", {"trial": 2, "recipe": "fair", "steps": 4, "shuffled": True})
+    taken = ("step", {"trial": 2, "step": 1, "loss": 9.0, "seconds": 2.0})
+    assert view(events(TRIAL, step(1), control, taken)).trained == view(events(TRIAL, step(1))).trained
+
+
 def test_a_recording_shows_what_had_happened_by_then() -> None:
     assert view(until(RUN, 3)) == view(RUN[:3])
     assert view(until(RUN, 1e9)) == view(RUN) and view(RUN).finished

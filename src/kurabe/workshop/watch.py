@@ -65,11 +65,11 @@ def view(events: Sequence[Event]) -> View:
             stage, done, total = values["name"], 0, 0
         elif event.kind == "batch":
             done, total = values["done"], values["total"]
-        elif event.kind == "trial":
+        elif event.kind == "trial" and not values.get("shuffled"):  # a control is none of the recipes that are shown
             trials[values["trial"]] = (values["recipe"], values["steps"])
             trial, before = values["trial"], slice(values.get("from_step", 0))  # a cut training may go on from a step
             losses[trial], seconds[trial] = losses.get(trial, [])[before], seconds.get(trial, [])[before]
-        elif event.kind == "step":
+        elif event.kind == "step" and values["trial"] in trials:
             losses[values["trial"]].append(values["loss"])
             seconds[values["trial"]].append(values["seconds"])
             at_once[values["trial"]] = values.get("at_once")
