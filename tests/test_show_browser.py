@@ -319,6 +319,7 @@ def trains_through_a_reload_and_a_kill(served: Served, desk: Any, room: Any) -> 
         assert violations(room) + violations(desk) == []
         desk.keyboard.press("ArrowRight")
         until(lambda step=step: show.session.current == step)
+    until(lambda: "run" in show.jobs, 10)  # it begins after the step has come on screen
     until(lambda: any(one.step > 5 for one in show.view.trained) or show.jobs["run"].state != "running")
     assert show.jobs["run"].state == "running", show.jobs["run"].said
     room.reload()
