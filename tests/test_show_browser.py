@@ -380,6 +380,7 @@ def ships_and_leaves_nothing(served: Served, desk: Any, room: Any) -> None:
     served.follow(room)
     if CUT in os.environ:
         room.locator(".banner.mended").wait_for(timeout=PATIENCE)  # there is no Ollama here
+        served.follow(desk)
         assert "ollama serve" in desk.locator(".preview").inner_text()
     desk.keyboard.press("x")
     until(lambda: "ship" in show.jobs, 10)
