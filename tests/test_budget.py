@@ -124,16 +124,20 @@ def test_a_cut_that_saves_nothing_is_not_made(tmp_path: Path) -> None:
     assert told(fitted(tmp_path, 0.0, answer=10.0, minutes=1)) == (3, 20, None, None), "and training costs nothing here"
 
 
+def with_wordings(folder: Path, wanted: Any, role: str, count: int) -> Material:
+    """The rows with so many more wordings each in this role."""
+    _, examples = read(write_data(folder), wanted)
+    return Material(tuple(
+        e.model_copy(update={"wordings": (*e.wordings, *(
+            e.wordings[0].model_copy(update={"text": f"{e.question} ({n})", "role": role}) for n in range(count)
+        ))}) for e in examples
+    ), "", "en")  # fmt: skip
+
+
 def test_wordings_are_cut_where_they_make_the_training_longer(tmp_path: Path) -> None:
     """With many wordings each of the few epochs is long."""
     wanted = settings(tmp_path, recipes=("fair",), minutes=1, retention=0)
-    _, examples = read(write_data(tmp_path), wanted)
-    more = tuple(
-        e.model_copy(update={"wordings": (*e.wordings, *(
-            e.wordings[0].model_copy(update={"text": f"{e.question} ({n})", "role": "trained"}) for n in range(40)
-        ))}) for e in examples
-    )  # fmt: skip
-    material = Material(more, "", "en")
+    material = with_wordings(tmp_path, wanted, "trained", 40)
     found = budget.fit(material, wanted, Priced(material, 0.01, 0.0), 0.0)
     assert found.settings.wordings in budget.WORDINGS
     (note,) = (note for note in found.notes if note.key == "audit.note.cut-wordings")
@@ -145,19 +149,13 @@ def test_wordings_are_cut_where_they_make_the_training_longer(tmp_path: Path) ->
 def test_held_out_wordings_are_asked_in_smaller_number_before_the_training_is_cut(tmp_path: Path) -> None:
     """Not fewer than two of each example; the same is asked when it is typed."""
     wanted = settings(tmp_path, recipes=("fair",), minutes=2, retention=0)
-    _, examples = read(write_data(tmp_path), wanted)
-    more = tuple(
-        e.model_copy(update={"wordings": (*e.wordings, *(
-            e.wordings[0].model_copy(update={"text": f"{e.question} [{n}]", "role": "held_out"}) for n in range(4)
-        ))}) for e in examples
-    )  # fmt: skip
-    material = Material(more, "", "en")
+    material = with_wordings(tmp_path, wanted, "held_out", 4)
     found = budget.fit(material, wanted, Priced(material, 0.0, 0.6), 0.0)
     assert (found.settings.held_out, found.settings.exposures) == (2, None)
     (note,) = (note for note in found.notes if note.key == "audit.note.cut-held_out")
     assert note.values == {"chosen": 2, "of": 5}
     asked = [q for q in found.work.questions if q.probe == "held_out"]
-    assert len(asked) == 2 * len(examples)
+    assert len(asked) == 2 * len(material.examples)
     typed = wanted.model_copy(update={"minutes": None, "held_out": 2})
     assert planning.plan_work(material, typed, FakeBackend()).questions == found.work.questions
 

@@ -70,7 +70,7 @@ class Checkpoints:
             return None
         last = max((Path(name).parent for name in names), key=lambda place: int(place.name.rpartition("-")[2]))
         self._withdraw([name for name in names if Path(name).parent != last])
-        files = storage.read_files(self._folder.path / last)
+        files = storage.read_tree(self._folder.path / last)
         try:
             return Found(files, Progress(**json.loads(files.pop(PROGRESS))))
         except (KeyError, ValueError, TypeError):

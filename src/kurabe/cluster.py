@@ -120,7 +120,7 @@ class Cluster:
 
     def save_adapter(self, trial: int, folder: Path) -> None:
         """Write the adapter that came with the trial's last step into an existing empty folder."""
-        storage.write_files(folder, self._adapters[trial])
+        storage.write_tree(folder, self._adapters[trial])
 
     def answer(
         self, batches: Sequence[Batch], requests: Callable[[Batch], list[Request]], ask: Ask,
@@ -132,7 +132,7 @@ class Cluster:
         def task(batch: Batch) -> Task:
             def arguments() -> tuple[Ask, list[Request], dict[int, Files]]:
                 trials = sorted({key.trial for key in batch.keys} - {0})
-                return ask, requests(batch), {trial: storage.read_files(adapter(trial)) for trial in trials}
+                return ask, requests(batch), {trial: storage.read_tree(adapter(trial)) for trial in trials}
 
             return Task(_answer, arguments, batch)
 
@@ -271,7 +271,7 @@ def _train(backend: Backend, trials: Sequence[TrialPlan], endings: Endings) -> I
 def _files(backend: Backend, trial: int) -> Files:
     with tempfile.TemporaryDirectory() as folder:
         backend.save_adapter(trial, Path(folder))
-        return storage.read_files(Path(folder))
+        return storage.read_tree(Path(folder))
 
 
 def _answer(
@@ -280,7 +280,7 @@ def _answer(
     """The answers of one batch, metered without what its adapters took to come here."""
     for trial, files in adapters.items():
         with tempfile.TemporaryDirectory() as folder:
-            storage.write_files(Path(folder), files)
+            storage.write_tree(Path(folder), files)
             backend.load_adapter(trial, Path(folder))
     with Meter() as meter:
         answers = ask(backend, requests)

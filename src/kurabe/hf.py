@@ -197,7 +197,7 @@ class HFBackend:
 
     def save_state(self, trial: int, folder: Path) -> None:
         """Write what a training has come to between two of its steps."""
-        storage.write_files(folder, self._in_training[trial].state(self.stack))
+        storage.write_tree(folder, self._in_training[trial].state(self.stack))
 
     def save_adapter(self, trial: int, folder: Path) -> None:
         """Write one trial's adapter in PEFT's format into an existing empty folder."""

@@ -253,7 +253,7 @@ class ShardedBackend:
     def load_adapter(self, trial: int, folder: Path) -> None:
         """Load an adapter here, and send it to the others."""
         self._part.load_adapter(trial, folder)
-        self._party.say("load_adapter", trial, storage.read_files(folder))
+        self._party.say("load_adapter", trial, storage.read_tree(folder))
 
     def forget(self, trials: Sequence[int]) -> None:
         """Drop the adapters of these trials."""
@@ -291,7 +291,7 @@ def _serve(party: Party, part: PartBackend, word: str, told: tuple[Any, ...]) ->
     elif word == "load_adapter":
         trial, files = told
         with tempfile.TemporaryDirectory() as folder:
-            storage.write_files(Path(folder), files)
+            storage.write_tree(Path(folder), files)
             part.load_adapter(trial, Path(folder))
     elif word == "forget":
         part.forget(*told)

@@ -217,24 +217,13 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """The files of a folder by their names, to be sent somewhere else."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """What `read_files` read, into an existing folder."""
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-
-
 def read_tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder by its relative name, but for what belongs to the process that holds it."""
     return {name: (folder / name).read_bytes() for name in _tree(folder)}
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
-    """What `read_tree` read, into a new folder."""
+    """What `read_tree` read, into another folder."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)

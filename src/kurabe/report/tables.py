@@ -137,32 +137,17 @@ def retention(results: Results, t: Texts) -> Table:
 
 def stale(results: Results, t: Texts) -> Table:
     """Which value each arm said after one was changed in what it is shown."""
-    rows = [
-        (
-            arm_name(s.label, t),
-            _value(s.followed, t),
-            _value(s.old, t),
-            texts.percent(s.other.value),
-            texts.count(s.old.n),
-        )
-        for s in results.stale
-    ]
-    return _table(t, "stale", rows)
+    return _table(t, "stale", [_three_ways(s.label, s.followed, s.old, s.other, t) for s in results.stale])
 
 
 def unknown(results: Results, t: Texts) -> Table:
     """What each arm said to questions that the data does not answer."""
-    rows = [
-        (
-            arm_name(u.label, t),
-            _value(u.declined, t),
-            _value(u.invented, t),
-            texts.percent(u.other.value),
-            texts.count(u.declined.n),
-        )
-        for u in results.unknown
-    ]
-    return _table(t, "unknown", rows)
+    return _table(t, "unknown", [_three_ways(u.label, u.declined, u.invented, u.other, t) for u in results.unknown])
+
+
+def _three_ways(label: str, one: Estimate, two: Estimate, rest: Estimate, t: Texts) -> tuple[str, ...]:
+    """An arm's row where each answer went one of three ways: two shares with intervals, the rest, and of how many."""
+    return (arm_name(label, t), _value(one, t), _value(two, t), texts.percent(rest.value), texts.count(one.n))
 
 
 def costs(results: Results, t: Texts) -> Table:
