@@ -105,15 +105,15 @@ def timed(command: list[str], out: Path, threads: int) -> Took:
     return Took(seconds, used() - spent, peak, sum(path.stat().st_size for path in out.rglob("*") if path.is_file()))
 
 
-def command(base: Path, adapter: Path, name: str) -> list[str]:
+def command(base: Path, adapter: Path, name: str, device: str) -> list[str]:
     """One export; the folder comes last."""
     return [
         sys.executable, "-m", "kurabe", "ship", "--base", str(base), "--adapter", str(adapter),
-        "--formats", name, "--quiet", "--out",
+        "--formats", name, "--device", device, "--quiet", "--out",
     ]  # fmt: skip
 
 
-def by_size(sizes: list[str], formats: list[str], rounds: int, threads: int) -> None:
+def by_size(sizes: list[str], formats: list[str], rounds: int, threads: int, device: str) -> None:
     """A row per size, format and round."""
     print(
         f"{'weights':>8} {'format':>7} {'seconds':>8} {'cpu s':>7} {'cpu s/10^9':>11} {'peak MB':>8} {'MB':>6}"
@@ -128,7 +128,7 @@ def by_size(sizes: list[str], formats: list[str], rounds: int, threads: int) -> 
             weights = sum(path.stat().st_size for path in base.glob("*.safetensors")) / 2e9  # bf16
             for name in formats * rounds:
                 with tempfile.TemporaryDirectory(dir=work) as out:
-                    took = timed([*command(base, adapter, name), out], Path(out), threads)
+                    took = timed([*command(base, adapter, name, device), out], Path(out), threads)
                 print(
                     f"{weights:7.2f}G {name:>7} {took.seconds:8.1f} {took.cpu:7.1f} {took.cpu / weights:11.1f} "
                     f"{took.peak / 1e6:8.0f} {took.written / 1e6:6.0f}   {measuring.load_average():.1f}",
@@ -140,12 +140,13 @@ def main() -> None:
     options = measuring.arguments(__doc__, rounds=3)
     options.add_argument("--layers", type=int, default=None, help="fewer layers, for a quick look")
     options.add_argument("--formats", default=",".join(FORMATS))
+    options.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"], help="that searches the K types")
     options.add_argument("--sizes", default="", help="billions of weights: 0.1,1.1,3")
     chosen = options.parse_args()
     threads = chosen.threads or os.cpu_count() or 1
     print(measuring.hardware(threads))
     if chosen.sizes:
-        by_size(chosen.sizes.split(","), chosen.formats.split(","), chosen.rounds, threads)
+        by_size(chosen.sizes.split(","), chosen.formats.split(","), chosen.rounds, threads, chosen.device)
         return
     print(f"{'round':>5} {'what':>18} {'seconds':>9} {'peak MB':>9} {'written MB':>11}   load average")
     times: dict[str, list[Took]] = {}
@@ -154,7 +155,7 @@ def main() -> None:
         base.mkdir()
         tinyllama.write(base, chosen.layers)
         write_adapter(base, adapter)
-        sides = {f"kurabe {name}": command(base, adapter, name) for name in chosen.formats.split(",")}
+        sides = {f"kurabe {name}": command(base, adapter, name, chosen.device) for name in chosen.formats.split(",")}
         sides["PEFT merge, save"] = [sys.executable, str(HERE / "peer_merge.py"), str(base), str(adapter)]
         for round_ in range(1, chosen.rounds + 1):
             for what, line in sides.items():

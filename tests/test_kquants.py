@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kurabe.export import kquants
-from kurabe.export.kquants import BLOCK, LAYOUTS, quantize_blocks
+from kurabe.export.kquants import BLOCK, HERE, LAYOUTS, quantize_blocks
 
 Floats = kquants.Floats
 
@@ -19,12 +19,12 @@ def weights(blocks: int, seed: int = 0) -> Floats:
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-def test_the_size_of_a_piece_changes_no_byte(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_piece_changes_no_byte(kind: str) -> None:
     rows = weights(21)
     whole = quantize_blocks(rows, kind)
     for blocks in (1, 2, 8, 20):
-        monkeypatch.setattr(kquants, "PIECE", blocks * BLOCK)
-        np.testing.assert_array_equal(quantize_blocks(rows, kind), whole)
+        searches = HERE._replace(piece=blocks * BLOCK)
+        np.testing.assert_array_equal(quantize_blocks(rows, kind, searches), whole)
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)

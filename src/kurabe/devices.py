@@ -61,7 +61,7 @@ def choose(device: str, dtype: str, parameters: int, stored: Mapping[str, int]) 
     weights are stored in it, so that nothing is rounded. On the CPU it has to be asked for: it changes tokens, and the
     proof of a shipped file rests on answers in float32 there.
     """
-    found = _device(device)
+    found = usable(device)
     if dtype != "auto":
         return Chosen(Place(found, dtype), Reason(key="device.asked", values={}))
     if found == "cpu":
@@ -84,7 +84,8 @@ def present() -> dict[str, bool]:
     return {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 
-def _device(wanted: str) -> str:
+def usable(wanted: str) -> str:
+    """This device, or for "auto" the first of CUDA, MPS and the CPU. Raises MissingError where torch cannot use it."""
     here = present()
     if wanted == "auto":
         return next(name for name in ("cuda", "mps", "cpu") if here[name])

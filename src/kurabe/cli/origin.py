@@ -47,7 +47,7 @@ def default_name(folder: Path | None, shipped: Winner) -> str:
     return re.sub(r"(-(F32|F16|BF16))?\.gguf$", "", shipped.base.resolve().name)
 
 
-def check_pairs(*, to: str | None, form: str, verify: Path | None, replace: bool, plan_only: bool) -> None:
+def check_pairs(*, to: str | None, form: str, verify: Path | None, replace: bool, plan_only: bool, device: str) -> None:
     """Options that exclude each other: none is left out in silence."""
     safetensors = form == "safetensors"
     pairs = {
@@ -55,6 +55,8 @@ def check_pairs(*, to: str | None, form: str, verify: Path | None, replace: bool
         ("--verify", f"--as {form}"): verify is not None and form != "gguf",
         ("--verify", "--plan"): verify is not None and plan_only,
         ("--as safetensors", "--to"): safetensors and to is not None,
+        ("--as safetensors", "--device"): safetensors and device != "cpu",  # nothing is quantised
+        ("--verify", "--device"): verify is not None and device != "cpu",
     }
     for (one, other), given in pairs.items():
         if given:

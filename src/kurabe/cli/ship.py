@@ -47,6 +47,7 @@ def command(
     to: Annotated[str | None, typer.Option(help="cli.ship.to")] = None,
     replace: Annotated[bool, typer.Option("--replace", hidden=True, help="cli.ship.replace")] = False,
     verify: Annotated[Path | None, typer.Option(help="cli.ship.verify")] = None,
+    device: Annotated[Literal["cpu", "cuda", "mps"], typer.Option(help="cli.ship.device")] = "cpu",
     plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:
@@ -58,7 +59,11 @@ def command(
     from kurabe.runs import EXPORT
 
     check_out(out, run=run, to=to, form=form, verify=verify)
-    check_pairs(to=to, form=form, verify=verify, replace=replace, plan_only=plan_only)
+    check_pairs(to=to, form=form, verify=verify, replace=replace, plan_only=plan_only, device=device)
+    if device != "cpu":
+        from kurabe.devices import usable
+
+        usable(device)  # before the work
     if from_gguf is not None:
         check_gguf(run=run, base=base, adapter=adapter, arm=arm, verify=verify, match=match, form=form)
     folder, shipped = what(run, arm, base or from_gguf, adapter, runs)
@@ -71,6 +76,7 @@ def command(
     wanted = [part.strip().upper() for part in formats.split(",") if part.strip()]
     model = target(to, name) if to else ""
     plan, over = _plans(shipped, wanted, name, match, form, whole=from_gguf)
+    plan = plan._replace(device=device)
     order = Order(folder, shipped, plan, out, name, over)
     files = [] if form == "safetensors" else [*plan.files, *(over.files if over else ())]
     _show_plan(screen, order, files)

@@ -37,19 +37,38 @@ LAYOUTS = {
 _FOUR_BITS = np.uint8(4)
 _SMALLEST = np.float32(1e-15)  # GROUP_MAX_EPS: a sub-block below it counts as zero
 _ONE = np.float32(1)
-_ROUNDER = np.float32(12582912)  # 1.5 * 2**23: adding it leaves the nearest integer in the lowest bits
-_MANTISSA, _MANTISSA_ZERO = np.int32(0x7FFFFF), np.int32(0x400000)
+ROUNDER = np.float32(12582912)  # 1.5 * 2**23: adding it leaves the nearest integer in the lowest bits
+MANTISSA, MANTISSA_ZERO = np.int32(0x7FFFFF), np.int32(0x400000)
 
 _local = threading.local()
 
 
-def quantize_blocks(weights: Floats, kind: str) -> Levels:
+class Line(NamedTuple):
+    """For each sub-block its line, and the rounding (factor, offset) that gave the levels it was fitted to."""
+
+    scale: Floats
+    minimum: Floats
+    factor: Floats
+    offset: Floats
+
+
+class Searches(NamedTuple):
+    """Who looks for each sub-block's scale, where nearly all of the time goes: `HERE`, or a card (`kquants_torch`)."""
+
+    lines: Callable[[Floats, list[Floats], int, float, int], Line]
+    scales: Callable[[Floats, list[Floats], Floats, int], tuple[Floats, Floats]]
+    levels: Callable[[Floats, list[Floats], Floats], tuple[Floats, Floats]]
+    piece: int  # weights that they are given at once
+
+
+def quantize_blocks(weights: Floats, kind: str, searches: Searches | None = None) -> Levels:
     """Quantise finite weights [blocks, 256]: [blocks, bytes of a block]. Safe to call from many threads."""
     blocks = np.zeros(len(weights), LAYOUTS[kind])
-    step = PIECE // BLOCK
+    searches = searches or HERE
+    step = searches.piece // BLOCK
     with np.errstate(all="ignore"):  # the C code divides by zero and overflows too, and sorts it out afterwards
         for start in range(0, len(weights), step):
-            _KINDS[kind](weights[start : start + step], blocks[start : start + step])
+            _KINDS[kind](weights[start : start + step], blocks[start : start + step], searches)
     return blocks.view(np.uint8).reshape(len(weights), LAYOUTS[kind].itemsize)
 
 
@@ -64,10 +83,10 @@ def _scratch(count: int, rows: int, columns: int) -> list[Floats]:
 
 def _nearest(values: Floats) -> Integers:
     """Round half to even as `nearest_int` does, and as it does also where values are infinite, NaN or above 2**22."""
-    shifted = np.add(values, _ROUNDER)
+    shifted = np.add(values, ROUNDER)
     bits: Integers = shifted.view(np.int32)
-    bits &= _MANTISSA
-    bits -= _MANTISSA_ZERO
+    bits &= MANTISSA
+    bits -= MANTISSA_ZERO
     return bits
 
 
@@ -92,16 +111,7 @@ def _columns(weights: Floats, out: Floats) -> Floats:
 # Q4_K and Q5_K: weight = scale * level - minimum
 
 
-class _Line(NamedTuple):
-    """For each sub-block its line, and the rounding (factor, offset) that gave the levels it was fitted to."""
-
-    scale: Floats
-    minimum: Floats
-    factor: Floats
-    offset: Floats
-
-
-def _fit_lines(x: Floats, scratch: list[Floats], highest: int, first: float, steps: int) -> _Line:
+def _fit_lines(x: Floats, scratch: list[Floats], highest: int, first: float, steps: int) -> Line:
     """Search for each column the scale and minimum with the least weighted square error (`make_qkx2_quants`)."""
     weight, level, term, product = scratch
     np.square(x, out=term)
@@ -130,7 +140,7 @@ def _fit_lines(x: Floats, scratch: list[Floats], highest: int, first: float, ste
 
     factor = np.float32(highest) / (top - minimum)
     scale = _ONE / factor
-    best = _Line(scale, minimum, factor.copy(), minimum.copy())
+    best = Line(scale, minimum, factor.copy(), minimum.copy())
     round_to_levels(factor)
     least = error(scale, minimum)
     for step in range(steps + 1):
@@ -158,12 +168,14 @@ def _fit_lines(x: Floats, scratch: list[Floats], highest: int, first: float, ste
     return best
 
 
-def _with_minimum(weights: Floats, blocks: Blocks, highest: int, first: float, steps: int) -> Levels:
+def _with_minimum(
+    weights: Floats, blocks: Blocks, searches: Searches, highest: int, first: float, steps: int
+) -> Levels:
     """Fill d, dmin and scales of [n] blocks; return the levels, [n, 8, 32]."""
     n = len(weights)
     x, *scratch = _scratch(5, 32, n * 8)
     _columns(weights, x)
-    line = _fit_lines(x, scratch, highest, first, steps)
+    line = searches.lines(x, scratch, highest, first, steps)
     scales, scale_step = _six_bits(line.scale.reshape(n, 8))
     minima, minimum_step = _six_bits(-line.minimum.reshape(n, 8))
     blocks["d"], blocks["dmin"] = scale_step, minimum_step
@@ -192,13 +204,13 @@ def _six_bits(values: Floats) -> tuple[Levels, Floats]:
     return np.minimum(_nearest(inverse[:, None] * values).astype(np.uint8), np.uint8(63)), greatest / np.float32(63)
 
 
-def _q4_k(weights: Floats, blocks: Blocks) -> None:
-    levels = _with_minimum(weights, blocks, 15, -1.0, 20).reshape(-1, 4, 2, 32)
+def _q4_k(weights: Floats, blocks: Blocks, searches: Searches) -> None:
+    levels = _with_minimum(weights, blocks, searches, 15, -1.0, 20).reshape(-1, 4, 2, 32)
     blocks["low"] = (levels[:, :, 0] | levels[:, :, 1] << 4).reshape(-1, 128)
 
 
-def _q5_k(weights: Floats, blocks: Blocks) -> None:
-    levels = _with_minimum(weights, blocks, 31, -0.5, 15)
+def _q5_k(weights: Floats, blocks: Blocks, searches: Searches) -> None:
+    levels = _with_minimum(weights, blocks, searches, 31, -0.5, 15)
     blocks["high"] = _interleave(levels >> _FOUR_BITS, 1)
     pairs = levels.reshape(-1, 4, 2, 32)
     blocks["low"] = (pairs[:, :, 0] & 15 | pairs[:, :, 1] << 4).reshape(-1, 128)
@@ -214,7 +226,7 @@ def _interleave(parts: Levels, bits: int) -> Levels:
 # Q3_K and Q6_K: weight = scale * (level - middle)
 
 
-def _signed_peak(x: Floats) -> Floats:
+def signed_peak(x: Floats) -> Floats:
     """Give of each column the weight with the greatest magnitude; of two equal ones the first."""
     top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
     peak: Floats = bottom.copy()
@@ -269,13 +281,13 @@ def _by_stored_scales(
     return rows
 
 
-def _q6_k(weights: Floats, blocks: Blocks) -> None:
+def _q6_k(weights: Floats, blocks: Blocks, searches: Searches) -> None:
     n = len(weights)
     x, *scratch = _scratch(5, 16, n * 16)
     _columns(weights, x)
-    peak = _signed_peak(x)
+    peak = signed_peak(x)
     empty = np.abs(peak) < _SMALLEST
-    scale, factor = _fit_scales(x, scratch, np.where(empty, _ONE, peak), 32)
+    scale, factor = searches.scales(x, scratch, np.where(empty, _ONE, peak), 32)
     scales = np.where(empty, np.float32(0), scale).reshape(n, 16)
     greatest = _greatest_scale(scales)
     inverse = np.float32(-128) / greatest
@@ -331,13 +343,13 @@ def _fit_levels(x: Floats, scratch: list[Floats], peak: Floats) -> tuple[Floats,
     return lx / l2, level
 
 
-def _q3_k(weights: Floats, blocks: Blocks) -> None:
+def _q3_k(weights: Floats, blocks: Blocks, searches: Searches) -> None:
     n = len(weights)
     x, *scratch = _scratch(4, 16, n * 16)
     _columns(weights, x)
-    peak = _signed_peak(x)
+    peak = signed_peak(x)
     empty = np.abs(peak) < _SMALLEST
-    scale, level = _fit_levels(x, scratch, np.where(empty, _ONE, peak))
+    scale, level = searches.levels(x, scratch, np.where(empty, _ONE, peak))
     scales = np.where(empty, np.float32(0), scale).reshape(n, 16)
     greatest = _greatest_scale(scales)
     some = greatest != 0
@@ -359,4 +371,6 @@ def _q3_k(weights: Floats, blocks: Blocks) -> None:
     blocks["low"] = _interleave((levels & np.uint8(3)).reshape(n, 2, 4, 32), 2).reshape(n, 64)
 
 
-_KINDS: dict[str, Callable[[Floats, Blocks], None]] = {"Q3_K": _q3_k, "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k}
+HERE = Searches(_fit_lines, _fit_scales, _fit_levels, PIECE)
+_Kind = Callable[[Floats, Blocks, Searches], None]
+_KINDS: dict[str, _Kind] = {"Q3_K": _q3_k, "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k}

@@ -129,7 +129,7 @@ def _tried(
         return
     known = {hop.hop for hop in found}
     wanted = [name for name in LARGER if name not in known]
-    whole = make_plan(shipped.base, shipped.adapter, wanted, "tried", plan.match)
+    whole = make_plan(shipped.base, shipped.adapter, wanted, "tried", plan.match)._replace(device=plan.device)
     for file in sorted(whole.files, key=lambda file: file.size):
         if file.size <= largest:
             continue

@@ -12,7 +12,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import quantize as quantize_plainly
 from numpy.typing import NDArray
 
-from kurabe.export.kquants import LAYOUTS, quantize_blocks
+from kurabe.export.kquants import LAYOUTS, Searches, quantize_blocks
 
 KIND_IDS: dict[str, int] = {
     kind: int(GGMLQuantizationType[kind])
@@ -32,7 +32,7 @@ def row_bytes(kind: str, columns: int) -> int:
     return columns // weights * size
 
 
-def quantize(rows: NDArray[np.float32], kind: str) -> NDArray[np.uint8]:
+def quantize(rows: NDArray[np.float32], kind: str, searches: Searches | None = None) -> NDArray[np.uint8]:
     """Quantise finite weights [n, columns]: bytes [n, row_bytes]. Rows are independent; safe to call from many threads.
 
     F32 bytes may be a view of the rows. ValueError where the columns do not fit the kind's blocks.
@@ -40,7 +40,7 @@ def quantize(rows: NDArray[np.float32], kind: str) -> NDArray[np.uint8]:
     width = row_bytes(kind, rows.shape[1])
     rows = np.ascontiguousarray(rows, np.float32)
     if kind in LAYOUTS:
-        return quantize_blocks(rows.reshape(-1, BLOCKS[kind][0]), kind).reshape(len(rows), width)
+        return quantize_blocks(rows.reshape(-1, BLOCKS[kind][0]), kind, searches).reshape(len(rows), width)
     if kind in ("Q4_0", "Q5_0"):
         rows = rows + np.float32(0)  # gguf 0.19 gives a block of nothing but -0 another sign than C: make it 0
     # A weight beyond float16 becomes infinite there, and a scale's reciprocal may: so do they in C.

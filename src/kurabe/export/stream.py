@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from kurabe import storage
 from kurabe.errors import MissingError
 from kurabe.export import gguf, layout
-from kurabe.export.kquants import LAYOUTS
+from kurabe.export.kquants import HERE, LAYOUTS, Searches
 from kurabe.export.plan import File, Plan, Source
 from kurabe.export.quants import quantize
 from kurabe.export.weights import Rows, Tensor
@@ -34,9 +34,10 @@ from kurabe.provenance import cores
 
 SLAB = 1 << 20  # weights that one worker works on at a time
 LARGE = 50_000_000  # weights from which on starting processes costs less than they save
+BESIDE_A_CARD = 4  # workers that read, merge and pack while a card searches; each holds a few of its large slabs
 Bytes = NDArray[np.uint8]
 Tell = Callable[[int, int], None]  # weights done, weights in all
-_local = local()  # each worker's plan
+_local = local()  # each worker's plan, and who searches for it
 
 
 class Written(NamedTuple):
@@ -58,9 +59,12 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
     Raises StoppedError for a full disk, MissingError for weights that are no finite numbers.
     """
     threads = threads or cores()
-    leading = plan.files[0]
-    jobs = [job for entry in leading.entries for job in _slabs(plan.sources[entry.name])]
-    with ExitStack() as open_files, threadpool_limits(1), _pool(plan, threads) as pool:
+    searches = _searches(plan.device)
+    if plan.device != "cpu":
+        threads = min(threads, BESIDE_A_CARD)
+    slab = max(SLAB, searches.piece)
+    jobs = [job for entry in plan.files[0].entries for job in _slabs(plan.sources[entry.name], slab)]
+    with ExitStack() as open_files, threadpool_limits(1), _pool(plan, searches, threads) as pool:
         outputs = [_Output(open_files.enter_context((stage / file.name).open("wb")), file) for file in plan.files]
         done = 0
         for job, blocks in _in_order(pool, plan, jobs, ahead=2 * threads):
@@ -73,21 +77,31 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
     return [Written(file, digest) for file, digest in zip(plan.files, digests, strict=True)]
 
 
-def _pool(plan: Plan, workers: int) -> Executor:
-    """Threads where numpy mostly waits for the disk or the model is small; processes for the search of the K types.
+def _searches(device: str) -> Searches:
+    if device == "cpu":
+        return HERE
+    from kurabe.export import kquants_torch  # torch alone is 300 MB
+
+    return kquants_torch.on(device)
+
+
+def _pool(plan: Plan, searches: Searches, workers: int) -> Executor:
+    """Threads where numpy mostly waits, for the disk or a card, or the model is small; processes for the search of the
+    K types here.
 
     Its many short operations wait for Python's one lock: two threads are no faster than one there, two processes twice.
     """
     searched = any(entry.kind in LAYOUTS for file in plan.files for entry in file.entries)
-    if workers > 1 and searched and plan.weights >= LARGE:
+    if workers > 1 and searched and plan.device == "cpu" and plan.weights >= LARGE:
         # Spawned, not forked: the progress bar of the caller is a thread.
         return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (plan,))
-    return ThreadPoolExecutor(workers, initializer=_begin, initargs=(plan,))
+    return ThreadPoolExecutor(workers, initializer=_begin, initargs=(plan, searches))
 
 
-def _begin(plan: Plan) -> None:
-    """A worker's start: it keeps the plan. A process of its own leaves Ctrl-C to its parent and ends with it."""
-    _local.plan = plan
+def _begin(plan: Plan, searches: Searches = HERE) -> None:
+    """A worker's start: it keeps the plan and who searches. A process of its own leaves Ctrl-C to its parent and ends
+    with it."""
+    _local.plan, _local.searches = plan, searches
     parent = parent_process()
     if parent is not None and current_thread() is main_thread():
         threadpool_limits(1)  # B A is small: BLAS threads of every worker would only wait for each other
@@ -101,10 +115,10 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def _slabs(source: Source) -> Iterator[_Job]:
-    """Row ranges of about SLAB weights; a permutation stays inside a head, so a slab holds whole heads."""
+def _slabs(source: Source, slab: int) -> Iterator[_Job]:
+    """Row ranges of about `slab` weights; a permutation stays inside a head, so a slab holds whole heads."""
     rows = source.shape[0] if len(source.shape) > 1 else 1
-    step = max(1, SLAB // source.shape[-1])
+    step = max(1, slab // source.shape[-1])
     if source.heads and rows > 1:
         head = rows // source.heads
         step = max(head, step // head * head)
@@ -144,7 +158,7 @@ def _convert(job: _Job, kinds: Sequence[str]) -> list[Bytes]:
         ready = rows
         if plan.match == "peer" and file.format not in layout.PLAIN and len(job.source.shape) > 1:
             ready = rounded(rows, "F16")  # the usual chain quantises an F16 file
-        block = quantize(ready, kind)
+        block = quantize(ready, kind, _local.searches)
         if kind == "F16" and np.isinf(block.view(np.float16)).any():
             raise MissingError(
                 f"{job.source.name} holds a weight that F16 cannot.", why="The largest F16 number is 65,504.",
