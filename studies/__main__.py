@@ -1,5 +1,5 @@
-"""`python -m studies`: every study one after the other, what is not stored of it yet, and then its page; how long each
-took, of its own record, last.
+"""`python -m studies`: every study one after the other, what is not stored of it yet, and then its page; then what the
+package itself cites of them; how long each took, of its own record, last.
 
 Knows no study: each is a folder with a command of its own, which takes `--page`. With `--afresh` stored results are set
 aside first, so that everything is measured again; killed, it goes on without that flag. `--minutes` prints the record.
@@ -15,6 +15,8 @@ from pathlib import Path
 from studies import minutes
 
 HERE = Path(__file__).resolve().parent
+# What cites the studies' figures outside their pages: the audit, its page, and the show.
+CITING = (["-m", "studies.origin_ablation.costs"], [str(HERE.parent / "docs/make_audit.py")], ["-m", "studies.asked"])
 
 
 def names() -> list[str]:
@@ -23,10 +25,10 @@ def names() -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code of the first study that fails; those after it are not begun."""
+    """Returns the exit code of the first command that fails; those after it are not begun."""
     parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
     parser.add_argument("--afresh", action="store_true", help="set stored results aside and measure everything again")
-    parser.add_argument("--pages", action="store_true", help="write the pages of what is stored, measure nothing")
+    parser.add_argument("--pages", action="store_true", help="write pages and citations of what is stored, measure nothing")
     parser.add_argument("--minutes", action="store_true", help="print how long each study took, do nothing else")
     options = parser.parse_args(arguments)
     if options.minutes:
@@ -38,11 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names():
         print(f"{name}:", flush=True)
         for words in [["--page"]] if options.pages else [[], ["--page"]]:
-            code = subprocess.run([sys.executable, "-m", f"studies.{name}", *words], check=False).returncode
-            if code:
+            if code := _run("-m", f"studies.{name}", *words):
                 return code
+    for words in CITING:
+        if code := _run(*words):
+            return code
     print(record())
     return 0
+
+
+def _run(*words: str) -> int:
+    return subprocess.run([sys.executable, *words], check=False).returncode
 
 
 def record() -> str:

@@ -43,6 +43,7 @@ def figures(study: Stored) -> dict[str, Any]:
     ]  # fmt: skip
     line = regression(trials)
     curve = [_row(mixed, epoch) for epoch in ASKED_AFTER]
+    general = study.sessions[0].references["base"]["general"]
     return {
         "curve": curve, "dip": min(curve, key=lambda row: row["retention"].value), "few": ROWS - UNKNOWN[-2],
         "jump": estimates.difference(*([t.end["retention"] for t in of(trials, unknown=count)]
@@ -54,7 +55,7 @@ def figures(study: Stored) -> dict[str, Any]:
                                        for count in (UNKNOWN[-1], UNKNOWN[0]))),
         "chart": chart(("unknown rows",), [Bar((str(row["unknown"]),), row["retention"].estimate) for row in ends]),
         "rows": ROWS, "epochs": EPOCHS, "tested": len(trials[0].end["retention"]), "trials": len(trials),
-        "general": share([study.sessions[0].references["base"]["general"]]),
+        "general": share([general]), "by_heart": sum(one.right for one in general.values()),
         "before": share([study.sessions[0].references["base"]["unknown"]]), "seeds_each": len(SEEDS),
     }  # fmt: skip
 
