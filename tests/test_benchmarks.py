@@ -213,3 +213,12 @@ def test_recall_counts_held_out_values_only(backend: Any) -> None:
     ]
     held_out = sum(question.probe == "held_out" for question in questions)
     assert peer.score(job, answers) == {"lora/1": pytest.approx(1 / held_out)}
+
+
+def test_recall_is_compared_in_the_mean_of_the_rounds() -> None:
+    compare = script("time_to_verdict").compare
+    lucky, unlucky = {"lora": (0.9, 0.9), "both": (0.5, 0.3)}, {"lora": (0.9, 0.9), "both": (0.4, 0.5)}
+    assert compare([lucky])[0] == {"recall alike": False}
+    checks, figures = compare([lucky, unlucky])
+    assert checks == {"recall alike": True}
+    assert list(figures.values()) == [{"lora": (0.9, 0.9), "both": (0.45, 0.4)}]

@@ -58,15 +58,17 @@ def load(settings: RunSettings) -> Backend:
     devices.prepare()
 
     import torch
+    import torch.distributed as dist
 
-    from kurabe import shards
     from kurabe.hf import HFBackend, first_losses
 
     torch.set_num_threads(settings.threads or (1 if settings.ray else cores()))  # on a cluster, tasks side by side
     snapshot = snapshots.of(weights.path)
     name = "kurabe-tiny" if stand_in else snapshot.repo if snapshot else weights.path.resolve().name
     chosen = devices.choose(settings.device, settings.dtype, *hub.stored(weights))
-    if shards.party:
+    if dist.is_available() and dist.is_initialized():  # one of torchrun's processes
+        from kurabe import shards  # half a second, which nobody else has to wait
+
         return shards.load(weights, name, chosen.place.device, stand_in=stand_in)
     chosen = devices.prove(chosen, weights.sha256, partial(first_losses, weights))
     return HFBackend(weights, name, chosen, stand_in=stand_in)

@@ -1,6 +1,6 @@
 """The searches of the K types in torch, so that a graphics card does them: the same bytes, or it is not used.
 
-Knows no block: each function takes and gives what its namesake in `kquants` does. A card rounds each operation to
+Knows no block: what goes in and comes out is that of `kquants.Searches`. A card rounds each operation to
 float32 as the processor does, where torch asks it for one operation at a time. Two of torch's shortcuts would round
 twice and are kept out: a number divided by a tensor, and on CUDA a tensor divided by a number that is no power of two.
 """
@@ -61,6 +61,8 @@ def _tried(searches: Searches) -> Iterator[Floats]:
 
 
 class _Card(NamedTuple):
+    """The searches on one device: the loops of `kquants`, with a tensor for each array."""
+
     device: torch.device
 
     def searches(self) -> Searches:
