@@ -170,18 +170,18 @@ def main() -> None:
                 measuring.print_parts(number, f"TRL {name}", peers[name]["seconds"])
                 ratios[name].append(peers[name]["seconds"]["total"] / ours["seconds"]["total"])
                 recall[name].append(recalls(ours, peers[name]))
-                if number == 1:
-                    checks[name], figures = check(ours, peers[name])
-                    measuring.print_checks(checks[name], figures)
+                found, figures = check(ours, peers[name])
+                measuring.print_checks(found, figures)
+                checks[name] = {what: held and checks.get(name, found)[what] for what, held in found.items()}
             if number == 1:
                 print_limits(ours, peers, threads)
-    for name, found in recall.items():
-        alike, figures = compare(found)
+    for name, each in recall.items():
+        alike, figures = compare(each)
         measuring.print_checks(alike, figures)
         checks[name] |= alike
     outcomes = [
-        Outcome(WORK, *TARGETS[name], statistics.median(found), args.rounds, checks[name])
-        for name, found in ratios.items()
+        Outcome(WORK, *TARGETS[name], statistics.median(times), args.rounds, checks[name])
+        for name, times in ratios.items()
         if name in TARGETS
     ]
     measuring.report(outcomes, args.outcomes)

@@ -28,9 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code of the first command that fails; those after it are not begun."""
     parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
     parser.add_argument("--afresh", action="store_true", help="set stored results aside and measure everything again")
-    parser.add_argument(
-        "--pages", action="store_true", help="write what is stored into pages, measure nothing"
-    )
+    parser.add_argument("--pages", action="store_true", help="write what is stored into pages and what cites them")
     parser.add_argument("--minutes", action="store_true", help="print how long each study took, do nothing else")
     options = parser.parse_args(arguments)
     if options.minutes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from test_quants import counted_rows, distributions
 from test_stream import plan_of
 
@@ -37,8 +38,8 @@ def test_a_pass_with_large_pieces_writes_the_same_files(tmp_path: Path, monkeypa
     assert there.sha256 == here.sha256
 
 
-def test_a_device_whose_roots_are_a_last_bit_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's own root on a CPU is: one sub-block in 150,000 came out with other bytes."""
+def test_a_device_with_one_number_a_last_bit_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch's own root on a CPU is: one sub-block in 150,000 came out with other bytes."""
     lines = kquants_torch._Card.lines
 
     def off(self: Any, x: Floats, scratch: list[Floats], *how: Any) -> Line:
@@ -54,6 +55,32 @@ def test_a_device_whose_roots_are_a_last_bit_off_is_refused(monkeypatch: pytest.
 def test_a_device_that_adds_in_another_order_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kquants_torch, "_sum", lambda terms: terms[::2].sum(0) + terms[1::2].sum(0))
     with pytest.raises(MissingError, match="rounds otherwise"):
+        kquants_torch.on("cpu")
+
+
+def test_a_device_that_takes_denormal_weights_for_zeros_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = kquants_torch._Card._put
+
+    def flushed(self: Any, values: Floats) -> Any:
+        return put(self, np.where(np.abs(values) < np.finfo(np.float32).tiny, np.float32(0), values))
+
+    monkeypatch.setattr(kquants_torch._Card, "_put", flushed)
+    with pytest.raises(MissingError, match="rounds otherwise"):
+        kquants_torch.on("cpu")
+
+
+def test_a_format_without_a_search_asks_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kquants_torch, "on", None)
+    (there,) = stream.write(plan_of("exact-Q8_0")._replace(device="cuda"), tmp_path)
+    assert there.file.format == "Q8_0"
+
+
+def test_a_full_card_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> Line:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 64.00 MiB")
+
+    monkeypatch.setattr(kquants_torch._Card, "lines", full)
+    with pytest.raises(MissingError, match="no memory left"):
         kquants_torch.on("cpu")
 
 

@@ -6,6 +6,7 @@ Knows the names of the backends and imports them lazily; what they do is theirs.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -58,7 +59,6 @@ def load(settings: RunSettings) -> Backend:
     devices.prepare()
 
     import torch
-    import torch.distributed as dist
 
     from kurabe.hf import HFBackend, first_losses
 
@@ -66,10 +66,10 @@ def load(settings: RunSettings) -> Backend:
     snapshot = snapshots.of(weights.path)
     name = "kurabe-tiny" if stand_in else snapshot.repo if snapshot else weights.path.resolve().name
     chosen = devices.choose(settings.device, settings.dtype, *hub.stored(weights))
-    if dist.is_available() and dist.is_initialized():  # one of torchrun's processes
-        from kurabe import shards  # half a second, which nobody else has to wait
-
-        return shards.load(weights, name, chosen.place.device, stand_in=stand_in)
+    shards = sys.modules.get("kurabe.shards")  # who is in torchrun has it; importing it takes half a second
+    if shards and shards.party:
+        sharded: Backend = shards.load(weights, name, chosen.place.device, stand_in=stand_in)
+        return sharded
     chosen = devices.prove(chosen, weights.sha256, partial(first_losses, weights))
     return HFBackend(weights, name, chosen, stand_in=stand_in)
 

@@ -9,6 +9,7 @@ when called.
 from __future__ import annotations
 
 import html
+import io
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -354,9 +355,9 @@ def _styled(chart: Any, size: ChartSize) -> Any:
 
 def _svg(chart: Any, title: str, summary: str) -> str:
     """The chart as an SVG element that scales to its column, follows the page's colours, and can be read aloud."""
-    import vl_convert
-
-    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))  # a wrong chart fails there, too
+    out = io.StringIO()
+    chart.save(out, format="svg")
+    svg = out.getvalue()
     for token, colour in COLOURS.items():
         svg = re.sub(f'"{colour}"', f'"var(--{token}, {colour})"', svg, flags=re.IGNORECASE)
     width, height = re.findall(r'<svg[^>]* (?:width|height)="([\d.]+)"[^>]*?(?: (?:width|height)="([\d.]+)")', svg)[0]

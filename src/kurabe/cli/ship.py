@@ -47,7 +47,7 @@ def command(
     to: Annotated[str | None, typer.Option(help="cli.ship.to")] = None,
     replace: Annotated[bool, typer.Option("--replace", hidden=True, help="cli.ship.replace")] = False,
     verify: Annotated[Path | None, typer.Option(help="cli.ship.verify")] = None,
-    device: Annotated[Literal["cpu", "cuda", "mps"], typer.Option(help="cli.ship.device")] = "cpu",
+    device: Annotated[Literal["cpu", "cuda", "mps"], typer.Option(hidden=True, help="cli.ship.device")] = "cpu",
     plan_only: Annotated[bool, typer.Option("--plan", help="cli.ship.plan")] = False,
     runs: Annotated[Path, typer.Option(help="settings.runs", envvar="KURABE_RUNS", show_envvar=False)] = Path("runs"),
 ) -> None:

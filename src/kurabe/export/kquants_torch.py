@@ -7,8 +7,9 @@ twice and are kept out: a number divided by a tensor, and on CUDA a tensor divid
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -27,9 +28,12 @@ from kurabe.export.kquants import (
     signed_peak,
 )
 
-# Weights on the card at once: about 160 short operations for each of 21 candidates, so few large pieces. Some 600 MB.
-PIECE = 1 << 24
-_TRIED = 1 << 18  # weights on which a device has to agree
+# Weights on the card at once: about 160 short operations for each of 21 candidates, so few large pieces. Some 150 MB.
+PIECE = 1 << 22
+_TRIED = 1 << 18  # ordinary weights on which a device has to agree
+_card = Lock()  # one search at a time: the card's memory holds one, whatever the number of workers
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def on(device: str) -> Searches:
@@ -38,9 +42,7 @@ def on(device: str) -> Searches:
     Raises MissingError for a device that torch cannot use here, or that gives other numbers than the processor.
     """
     card = _Card(torch.device(devices.usable(device))).searches()
-    if not all(
-        np.array_equal(one, other, equal_nan=True) for one, other in zip(_tried(card), _tried(HERE), strict=True)
-    ):
+    if not all(map(_same, _tried(card), _tried(HERE))):
         raise MissingError(
             f"{device} rounds otherwise than the processor, so that its files would not be llama.cpp's.",
             fix="Leave --device out.",
@@ -49,15 +51,30 @@ def on(device: str) -> Searches:
 
 
 def _tried(searches: Searches) -> Iterator[Floats]:
-    """What the searches find, to the last bit: it shows far more than the bytes, in which most last bits are lost."""
-    weights = np.random.default_rng(0).standard_normal(_TRIED).astype(np.float32) * np.float32(0.02)
+    """What the searches find for a sample of weights: it shows far more than the bytes, in which last bits are lost."""
     with np.errstate(all="ignore"):
         for width in (16, 32):
-            x = np.ascontiguousarray(weights.reshape(-1, width).T)
+            x = np.ascontiguousarray(_sample().reshape(-1, width).T)
             peaks, scratch = signed_peak(x), [np.empty_like(x) for _ in range(4)]
             yield from searches.lines(x, scratch, 15, -1.0, 20)
+            yield from searches.lines(x, scratch, 31, -0.5, 15)
             yield from searches.scales(x, scratch, peaks, 32)
             yield from searches.levels(x, scratch[:3], peaks)
+
+
+def _sample() -> Floats:
+    """Ordinary weights, and those on which devices differ: zeros, equal ones, denormal and enormous ones."""
+    random = np.random.default_rng(0)
+    ordinary = random.standard_normal(_TRIED).astype(np.float32) * np.float32(0.02)
+    sizes = np.repeat(np.float32(2) ** np.arange(-140, 121, 4, dtype=np.float32), 256)
+    odd = random.standard_normal(len(sizes)).astype(np.float32) * sizes
+    sparse = np.where(random.random(4096) < 0.05, ordinary[:4096], np.float32(0))
+    return np.concatenate([ordinary, odd, sparse, np.zeros(256, np.float32), np.full(256, 0.25, np.float32)])
+
+
+def _same(one: Floats, other: Floats) -> bool:
+    """To the last bit; but zeros are alike whatever their sign, which no byte shows, and so is any NaN."""
+    return np.array_equal(one, other, equal_nan=True)
 
 
 class _Card(NamedTuple):
@@ -66,7 +83,7 @@ class _Card(NamedTuple):
     device: torch.device
 
     def searches(self) -> Searches:
-        return Searches(self.lines, self.scales, self.levels, PIECE)
+        return Searches(_alone(self.lines), _alone(self.scales), _alone(self.levels), PIECE)
 
     def lines(self, weights: Floats, _: list[Floats], highest: int, first: float, steps: int) -> Line:
         x = self._put(weights)
@@ -147,6 +164,22 @@ class _Card(NamedTuple):
 
     def _number(self, value: float | np.float32) -> Tensor:
         return torch.tensor(float(value), dtype=torch.float32, device=self.device)
+
+
+def _alone(search: Callable[P, R]) -> Callable[P, R]:
+    """One search at a time. Raises MissingError where the card has no memory for it."""
+
+    def searched(*given: P.args, **named: P.kwargs) -> R:
+        try:
+            with _card:
+                return search(*given, **named)
+        except torch.OutOfMemoryError as error:
+            raise MissingError(
+                "The card has no memory left to search a tensor's scales.", why=str(error).split("\n")[0],
+                fix="End what else runs on it, or leave --device out.",
+            ) from None  # fmt: skip
+
+    return searched
 
 
 def _sum(terms: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     files: tuple[File, ...]
     match: Match
     dtype: str  # in which the base's matrices are stored: F32, F16 or BF16
-    device: str = "cpu"  # where the K types' scales are searched; the bytes are the same
+    device: str = "cpu"  # where the K types' scales are searched, by the same arithmetic
 
     @property
     def weights(self) -> int:

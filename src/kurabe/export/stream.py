@@ -59,8 +59,8 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
     Raises StoppedError for a full disk, MissingError for weights that are no finite numbers.
     """
     threads = threads or cores()
-    searches = _searches(plan.device)
-    if plan.device != "cpu":
+    searches = _searches(plan)
+    if searches is not HERE:
         threads = min(threads, BESIDE_A_CARD)
     slab = max(SLAB, searches.piece)
     jobs = [job for entry in plan.files[0].entries for job in _slabs(plan.sources[entry.name], slab)]
@@ -77,12 +77,17 @@ def write(plan: Plan, stage: Path, tell: Tell | None = None, threads: int = 0) -
     return [Written(file, digest) for file, digest in zip(plan.files, digests, strict=True)]
 
 
-def _searches(device: str) -> Searches:
-    if device == "cpu":
+def _searches(plan: Plan) -> Searches:
+    """Who searches: the plan's device, where there is something to search."""
+    if plan.device == "cpu" or not _searched(plan):
         return HERE
     from kurabe.export import kquants_torch  # torch alone is 300 MB
 
-    return kquants_torch.on(device)
+    return kquants_torch.on(plan.device)
+
+
+def _searched(plan: Plan) -> bool:
+    return any(entry.kind in LAYOUTS for file in plan.files for entry in file.entries)
 
 
 def _pool(plan: Plan, searches: Searches, workers: int) -> Executor:
@@ -91,8 +96,7 @@ def _pool(plan: Plan, searches: Searches, workers: int) -> Executor:
 
     Its many short operations wait for Python's one lock: two threads are no faster than one there, two processes twice.
     """
-    searched = any(entry.kind in LAYOUTS for file in plan.files for entry in file.entries)
-    if workers > 1 and searched and plan.device == "cpu" and plan.weights >= LARGE:
+    if workers > 1 and _searched(plan) and searches is HERE and plan.weights >= LARGE:
         # Spawned, not forked: the progress bar of the caller is a thread.
         return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (plan,))
     return ThreadPoolExecutor(workers, initializer=_begin, initargs=(plan, searches))
