@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -64,21 +65,40 @@ class Party:
 party: Party | None = None  # None: this process is alone
 
 
-def in_step(command: Callable[[], None]) -> None:
-    """`command` in the first process, while the others do what its model needs; all end together."""
+def in_step(command: Callable[[], None]) -> NoReturn:
+    """`command` in the first process, while the others do what its model needs; all end together, and here."""
     global party
     party = Party()
     if party.rank:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # the first process decides, and needs them until it has
         _follow(party)
-    else:
-        try:
-            command()
-        finally:
-            if not party.in_a_call:
-                party.say("end")
+        _part()
+        _end(0)
+    code = 0
+    try:
+        command()
+    except SystemExit as ended:  # how a command of the command line ends
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    finally:
+        if not party.in_a_call:
+            party.say("end")
+            _part()
+    _end(code)
+
+
+def _part() -> None:
+    """Leave the group together: one that goes first may break off what the other is still sending."""
+    dist.barrier()
     dist.destroy_process_group()
+
+
+def _end(code: int) -> NoReturn:
+    """End the process here. After Python's own end, gloo's threads abort one program in three (torch 2.13), and
+    torchrun would call finished work a failure; everything was stored and closed by the command."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def load(weights: hub.Weights, name: str, device: str, *, stand_in: bool = False) -> Backend:
