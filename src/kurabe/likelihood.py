@@ -19,8 +19,12 @@ def targets(question: Question, most: int) -> tuple[str, ...]:
     """The expected answer, then at most so many alternatives, each with one value changed into another of its kind; the
     values take turns. Empty where no value can be changed: there is nothing to hold the answer against."""
     turns = zip_longest(*replacements(question.expected, question.facts, question.facts))
-    alternatives = (change.answer for change in chain.from_iterable(turns) if change is not None)
-    found = tuple(islice(dict.fromkeys(alternatives), most))
+    found = dict[str, None]()
+    for change in chain.from_iterable(turns) if most else ():
+        if change is not None:
+            found[change.answer] = None
+        if len(found) == most:
+            break
     return (question.expected, *found) if found else ()
 
 

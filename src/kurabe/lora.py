@@ -68,40 +68,82 @@ class StackedLoRA(nn.Module):
         self._stack = (stack,)  # in a tuple: the stack is no submodule of its own parts
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self._frozen(x)
         stack = self._stack[0]
-        if not stack.spans:
-            return y
-        if torch.is_grad_enabled() and self.trained is not None:
-            return self._train(x, y, stack)
+        if stack.spans and torch.is_grad_enabled() and self.trained is not None:
+            return self._train(x, stack)
+        y = self.frozen(x)
         for slot, start, stop in stack.spans:
             part, rank = stack.slots[slot], stack.slots[slot].rank
             down = F.linear(x[start:stop].flatten(0, -2), self.adapters_KRD[slot, :rank])
             y[start:stop].view(-1, y.shape[-1]).addmm_(down, self.adapters_KRO[slot, :rank], alpha=part.scale)
         return y
 
-    def _frozen(self, x: Tensor) -> Tensor:
+    def frozen(self, x: Tensor) -> Tensor:
         """The base's product, in the numbers that its weights are held in; what comes in and goes out is float32."""
         weight, bias = self.base.weight, self.base.bias
         return (
             F.linear(x, weight, bias) if weight.dtype == x.dtype else F.linear(x.to(weight.dtype), weight, bias).float()
         )
 
-    def _train(self, x: Tensor, y: Tensor, stack: AdapterStack) -> Tensor:
+    def _train(self, x: Tensor, stack: AdapterStack) -> Tensor:
         """The same with gradients: as many rows for each of the trials in training that take this step."""
         assert self.trained is not None and stack.even
         a_KRD, b_KRO = (leaf if leaf.shape[1] == stack.widest else leaf[:, : stack.widest] for leaf in self.trained)
-        if any(stack.slots[span.slot].dropout for span in stack.spans):
-            x = x * _mask(x, stack)
-        if len(a_KRD) == 1:  # one trial alone is the usual case: no batched product of one
-            down = F.linear(x.flatten(0, -2), a_KRD.squeeze(0))
-            scale = stack.slots[stack.first].scale
-            return torch.addmm(y.flatten(0, -2), down, b_KRO.squeeze(0), alpha=scale).view_as(y)
         if stack.taking is not None:
             a_KRD, b_KRO = a_KRD.index_select(0, stack.taking), b_KRO.index_select(0, stack.taking)
-        x_KND, y_KNO = x.view(len(a_KRD), -1, x.shape[-1]), y.view(len(a_KRD), -1, y.shape[-1])
-        down_KNR = torch.bmm(x_KND, a_KRD.transpose(1, 2)) * stack.scale_K11
-        return torch.baddbmm(y_KNO, down_KNR, b_KRO).view_as(y)
+        mask = _mask(x, stack) if any(stack.slots[span.slot].dropout for span in stack.spans) else None
+        y: Tensor = _Beside.apply(x, a_KRD, b_KRO, stack.scale_K11, mask, self)
+        return y
+
+
+class _Beside(torch.autograd.Function):
+    """The layer in training, with its gradients written out: autograd would take three times as many calls, and at the
+    sizes of a small model calls are what a step is made of.
+
+    With D = scale (x * mask) A':   y = x W' + D B,   dB = D' dy,   dD = scale dy B',   dA = dD' (x * mask),
+    dx = dy W + (dD A) * mask.   W is frozen and has no gradient.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, a_KRD: Tensor, b_KRO: Tensor, scale_K11: Tensor, mask: Tensor | None, layer: StackedLoRA
+    ) -> Tensor:
+        y = layer.frozen(x)
+        lines = (len(a_KRD), -1)
+        seen_KND = (x if mask is None else x * mask).reshape(*lines, x.shape[-1])
+        down_KNR = _product(seen_KND, a_KRD.transpose(1, 2)).mul_(scale_K11)
+        _add_product(y.view(*lines, y.shape[-1]), down_KNR, b_KRO)
+        ctx.save_for_backward(seen_KND, down_KNR, a_KRD, b_KRO, scale_K11, mask, layer.base.weight)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        seen_KND, down_KNR, a_KRD, b_KRO, scale_K11, mask, weight = ctx.saved_tensors
+        dy = grads[0]
+        dy_KNO = dy.reshape(len(a_KRD), -1, dy.shape[-1])
+        up_KNR = _product(dy_KNO, b_KRO.transpose(1, 2)).mul_(scale_K11)
+        db_KRO, da_KRD = _product(down_KNR.transpose(1, 2), dy_KNO), _product(up_KNR.transpose(1, 2), seen_KND)
+        if not ctx.needs_input_grad[0]:  # what comes in is the embedding
+            return None, da_KRD, db_KRO, None, None, None
+        dx = (dy @ weight) if weight.dtype == dy.dtype else (dy.to(weight.dtype) @ weight).float()
+        if mask is None:
+            _add_product(dx.view(seen_KND.shape), up_KNR, a_KRD)
+        else:
+            dx.addcmul_(_product(up_KNR, a_KRD).view_as(dx), mask)
+        return dx, da_KRD, db_KRO, None, None, None
+
+
+def _product(left_KIJ: Tensor, right_KJL: Tensor) -> Tensor:
+    """[K, I, L]. One trial alone is the usual case: no batched product of one."""
+    return (left_KIJ[0] @ right_KJL[0])[None] if len(left_KIJ) == 1 else torch.bmm(left_KIJ, right_KJL)
+
+
+def _add_product(sum_KIL: Tensor, left_KIJ: Tensor, right_KJL: Tensor) -> None:
+    """Add the product in its place."""
+    if len(left_KIJ) == 1:
+        sum_KIL[0].addmm_(left_KIJ[0], right_KJL[0])
+    else:
+        sum_KIL.baddbmm_(left_KIJ, right_KJL)
 
 
 def _mask(x_BTD: Tensor, stack: AdapterStack) -> Tensor:
