@@ -92,7 +92,7 @@ class StackedLoRA(nn.Module):
         if stack.taking is not None:
             a_KRD, b_KRO = a_KRD.index_select(0, stack.taking), b_KRO.index_select(0, stack.taking)
         mask = _mask(x, stack) if any(stack.slots[span.slot].dropout for span in stack.spans) else None
-        y: Tensor = _Beside.apply(x, a_KRD, b_KRO, stack.scale_K11, mask, self)
+        y: Tensor = _Beside.apply(x, a_KRD, b_KRO, stack.scale_K11, mask, self)  # type: ignore[no-untyped-call]
         return y
 
 
