@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kurabe.errors import MissingError
-from kurabe.lora import AdapterStack, Slot, Span
+from kurabe.lora import AdapterStack, Slot, Span, _Beside
 
 BASE = "b" * 64
 
@@ -168,6 +168,37 @@ def test_routing(toy: tuple[Toy, AdapterStack]) -> None:
         assert (None if stack.taking is None else stack.taking.tolist()) == taking
     with pytest.raises(KeyError):
         stack.route([8])
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("lines", [1, 3])
+@pytest.mark.parametrize("name", ["layers.0.up", "layers.0.down"])  # without a bias, and with one
+def test_a_layers_gradients_are_those_of_its_formula(name: str, lines: int, dropped: bool) -> None:
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+    torch.manual_seed(0)
+    layer = AdapterStack(Toy().double()).layers[name]
+    inside, outside = layer.base.in_features, layer.base.out_features
+    x, a_KRD, b_KRO, scale_K11 = (
+        draw(2 * lines, 3, inside),
+        draw(lines, 2, inside),
+        draw(lines, 2, outside),
+        draw(lines, 1, 1),
+    )
+    mask = torch.rand_like(x).gt(0.3).double() / 0.7 if dropped else None
+    seen = (x if mask is None else x * mask).view(lines, -1, inside)
+    added = scale_K11 * (seen @ a_KRD.transpose(1, 2)) @ b_KRO
+    torch.testing.assert_close(
+        _Beside.apply(x, a_KRD, b_KRO, scale_K11.detach(), mask, layer),
+        layer.base(x) + added.view(2 * lines, 3, outside),
+    )
+    assert torch.autograd.gradcheck(
+        lambda *leaves: _Beside.apply(*leaves, scale_K11.detach(), mask, layer), (x, a_KRD, b_KRO)
+    )
+    assert torch.autograd.gradcheck(  # what comes in needs no gradient: the embedding
+        lambda *leaves: _Beside.apply(x.detach(), *leaves, scale_K11.detach(), mask, layer), (a_KRD, b_KRO)
+    )
 
 
 @pytest.mark.parametrize("together", [(1,), (1, 2, 3)])
