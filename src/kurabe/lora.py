@@ -97,7 +97,7 @@ class StackedLoRA(nn.Module):
 
 
 class _Beside(torch.autograd.Function):
-    """The layer in training, with its gradients written out: autograd would take three times as many calls, and at the
+    """The layer in training, with its gradients written out: autograd would make more and smaller calls, and at the
     sizes of a small model calls are what a step is made of.
 
     With D = scale (x * mask) A':   y = x W' + D B,   dB = D' dy,   dD = scale dy B',   dA = dD' (x * mask),
