@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from killed_run import SHARES, what_counts, write_data
 from test_cluster import ScriptedPool
 
-from kurabe import dataset, experiment, runs, sizes, splits, wholeruns
+from kurabe import __version__, dataset, experiment, runs, sizes, splits, storage, wholeruns
 from kurabe.analysis import load_run
 from kurabe.cli import main
 from kurabe.errors import EXIT_MISSING, EXIT_USAGE, BusyError, InterruptedRun, MissingError, SettingsError
@@ -254,6 +255,27 @@ def test_what_was_stopped_keeps_its_stages_and_is_held_meanwhile(
     assert busy
     stages = [e.values["name"] for e in RunFolder.open(parts(tmp_path)[1].folder).events() if e.kind == "stage"]
     assert "base" in stages and RunFolder.open(parts(tmp_path)[1].folder).answers()
+
+
+def test_a_run_that_nobody_asks_any_more_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, closed = list[threading.Thread](), threading.Event()
+
+    def resume(folder: Path, emit: Callable[[Event], None], **_: object) -> None:
+        at_work.append(threading.current_thread())
+        emit(Event(seq=0, at="", elapsed=0.0, kind="note", values={}))
+        assert closed.wait(60)
+
+    def gone(folder: Path) -> dict[str, bytes]:
+        raise FileNotFoundError(folder)  # a file that was listed is deleted before it is read
+
+    monkeypatch.setattr(experiment, "resume", resume)
+    monkeypatch.setattr(storage, "read_tree", gone)
+    run = wholeruns._finish(__version__, {"request.json": b"{}"})
+    assert next(run)
+    run.close()
+    closed.set()
+    at_work[0].join(60)  # an exception that a thread leaves behind fails the test
+    assert not at_work[0].is_alive()
 
 
 def test_nothing_is_begun_where_the_cluster_is_not_there(tmp_path: Path, data: Path) -> None:

@@ -82,12 +82,12 @@ def _finish(version: str, files: Files) -> Iterator[Told]:
 
         def work() -> None:
             try:
-                experiment.resume(folder, emit=emit, ray="none")
+                try:
+                    experiment.resume(folder, emit=emit, ray="none")
+                finally:
+                    told.put(storage.read_tree(folder))
             except BaseException as error:
-                told.put(storage.read_tree(folder))
-                told.put(error)
-            else:
-                told.put(storage.read_tree(folder))
+                told.put(error)  # whoever asked may have left, and the folder with them: nobody hears it then
             told.put(None)
 
         threading.Thread(target=work, daemon=True).start()
