@@ -45,6 +45,13 @@ def test_the_commit_is_read_from_the_checkout(tmp_path: Path) -> None:
     assert provenance.commit(tmp_path) == "ccc"
     (git / "HEAD").write_text("ddd\n", encoding="utf-8")
     assert provenance.commit(tmp_path) == "ddd"
+    (git / "worktrees" / "beside").mkdir(parents=True)
+    (git / "worktrees" / "beside" / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
+    (git / "worktrees" / "beside" / "commondir").write_text("../..\n", encoding="utf-8")
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / ".git").write_text(f"gitdir: {git / 'worktrees' / 'beside'}\n", encoding="utf-8")
+    assert provenance.commit(beside) == "ccc"
 
 
 def test_the_meter_counts_monotonic_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

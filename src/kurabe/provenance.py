@@ -66,12 +66,16 @@ def commit(checkout: Path) -> str:
     """The commit of a source checkout, read from its files; "" for an installed package."""
     git = checkout / ".git"
     with contextlib.suppress(OSError):
+        refs = git
+        if git.is_file():  # a linked worktree: its own HEAD, the other checkout's refs
+            git = checkout / git.read_text(encoding="utf-8").removeprefix("gitdir: ").strip()
+            refs = git / (git / "commondir").read_text(encoding="utf-8").strip()
         head = (git / "HEAD").read_text(encoding="utf-8").strip()
         if not head.startswith("ref: "):
             return head
         ref = head.removeprefix("ref: ")
-        if (git / ref).exists():
-            return (git / ref).read_text(encoding="utf-8").strip()
-        packed = (git / "packed-refs").read_text(encoding="utf-8").splitlines()
+        if (refs / ref).exists():
+            return (refs / ref).read_text(encoding="utf-8").strip()
+        packed = (refs / "packed-refs").read_text(encoding="utf-8").splitlines()
         return next((line.split()[0] for line in packed if line.endswith(f" {ref}")), "")
     return ""
