@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 import sys
 from itertools import islice
 from pathlib import Path
@@ -12,17 +13,20 @@ from random import Random
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from models.tiny import corpus, japanese, net, pack, probes, wordings  # noqa: E402
+from models.tiny import corpus, japanese, net, pack, probes, tellings, wordings  # noqa: E402
+from models.tiny import train as training  # noqa: E402
 from models.tiny.evaluate import holds, judge, load, measure, wilson  # noqa: E402
+from models.tiny.export import export  # noqa: E402
 from models.tiny.muon import orthogonalise  # noqa: E402
 from models.tiny.plan import PLAN  # noqa: E402
-from models.tiny.train import chunk, to_tensors  # noqa: E402
+from models.tiny.train import Phase, Plan, chunk, to_tensors, train  # noqa: E402
 
 from kurabe import prompts, shops  # noqa: E402
 from kurabe.attention import ATTENTION  # noqa: E402
@@ -115,6 +119,64 @@ def test_rates_rise_stay_and_fall() -> None:
     assert rates[0] < 0.05 and max(rates) == 1.0 and rates[PLAN.phases[1].until] == 1.0
     assert rates[-1] < 0.06
     assert all(phase.until % 20 == 0 for phase in PLAN.phases)
+
+
+def test_a_restart_warms_up_again() -> None:
+    told = next(phase for phase in PLAN.phases if phase.restart)
+    start = PLAN.start(told)
+    assert start == PLAN.phases[PLAN.phases.index(told) - 1].until
+    assert PLAN.rate(start) == pytest.approx(told.rate / PLAN.warmup)
+    assert PLAN.rate(start + PLAN.warmup - 1) == PLAN.rate(start + PLAN.warmup) == told.rate
+
+
+def test_what_is_published_is_the_mean_of_the_phases_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(training, "CHUNK_STEPS", 1)
+    monkeypatch.setattr(net, "LAYERS", 2)
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda _: None)  # it would hold for the tests after this one
+    work, stopped = tmp_path / "work", tmp_path / "stopped"
+    work.mkdir()
+    shutil.copy(FOLDER / "tokenizer.json", work)
+    plan = Plan(
+        3,
+        (
+            Phase("one", 1, TREES, 300, share=0.25),
+            Phase("two", 2, TREES, 300),
+            Phase("three", 3, TREES, 300, restart=True, share=0.75),
+        ),
+    )
+    steps = []
+    for record in train(plan, work):
+        steps.append(record["step"])
+        export(work, work / f"at {record['step']}")
+        if record["step"] == 2:
+            shutil.copytree(work, stopped)
+    export(work, work / "published", plan.shares)
+    first, last, published = (load_file(work / name / "model.safetensors") for name in ("at 1", "at 3", "published"))
+    assert steps == [1, 2, 3] and not (work / "two.safetensors").exists()
+    assert not all(torch.equal(first[name], last[name]) for name in first)
+    for name, tensor in published.items():
+        assert torch.equal(tensor, (0.25 * first[name].float() + 0.75 * last[name].float()).bfloat16()), name
+
+    # A restart needs the weights of its beginning in bf16 and nothing else of the checkpoint.
+    state = torch.load(stopped / "last.pt", weights_only=True)
+    state["model"] = {name: tensor.bfloat16().float() for name, tensor in state["model"].items()}
+    for opt in state["opts"]:
+        for kept in opt["state"].values():
+            kept.update({name: value + 1 for name, value in kept.items() if torch.is_tensor(value)})
+    torch.save(state, stopped / "last.pt")
+    assert [record["step"] for record in train(plan, stopped)] == [3]
+    again = load_file(stopped / "three.safetensors")
+    assert all(torch.equal(again[name], last[name]) for name in last)
+
+    (stopped / "one.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"one\.safetensors is not in .* but enters the mean"):
+        next(train(plan, stopped))
+
+
+def test_shares_make_one() -> None:
+    assert set(PLAN.shares) == {phase.name for phase in PLAN.phases if phase.share}
+    with pytest.raises(ValueError, match=r"make 0\.5 and not 1"):
+        Plan(1, (Phase("a", 20, TREES, share=0.5), Phase("b", 40, TREES)))
 
 
 def test_no_wording_of_the_examples_is_in_the_corpus() -> None:
@@ -210,6 +272,54 @@ def test_a_japanese_shop_told_otherwise_keeps_its_values(seed: int) -> None:
         assert all(value in row.short for value in row.short_values), row
         assert (row.topic, row.labels, len(row.values)) == (before.topic, before.labels, len(before.values))
     assert any(row.answer != before.answer for row, before in zip(told.rows, shop.rows, strict=True))
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_shop_told_in_other_words_keeps_its_subjects(seed: int, language: str) -> None:
+    shop = shops.invent_shop(seed, 12, language, "support")
+    told = tellings.retell(shop, Random(seed))
+    for row, before in zip(told.rows, shop.rows, strict=True):
+        assert row.values and all(value in row.answer for value in row.values), row
+        assert not set("{}") & set(row.answer), row
+        assert (row.topic, row.labels, row.question) == (before.topic, before.labels, before.question)
+    assert any(row.answer != before.answer for row, before in zip(told.rows, shop.rows, strict=True))
+
+
+UNITS = {
+    "en": r"\b(business|working|days?|hours?|weeks?|months?|minutes?|items?|countries|dollars?)\b",
+    "ja": r"営業日|日間|日|時間|週間|か月|ヶ月|分|円|個|か国|ドル",
+}
+
+
+def sentences(text: str, language: str) -> set[str]:
+    """What its sentences say beside their values and units; a slot of the corpus and a value count as one."""
+    parts = re.split(r"(?<=[.!])\s+" if language == "en" else r"。", text)
+    values = r"\{[a-z]+\d\}|[$¥]?\d[\d.,:+-]*%?|[\w.@-]*\.example[\w/]*"
+    return {
+        re.sub(r"[\W\d_]+", " ", re.sub(UNITS[language], "", re.sub(values, "", part.lower()))).strip()
+        for part in parts
+    }
+
+
+def test_a_sentence_is_known_again_by_its_words() -> None:
+    assert sentences("Express shipping costs {money1} and takes {range1}.", "en") == sentences(
+        "Express shipping costs $14.99 and takes 1-2 business days.", "en"
+    )
+    assert sentences("Mail {email1} within {dur1}! Thanks.", "en") == {"mail within", "thanks"}
+    assert sentences("送料は{money1}、{range1}で届きます。", "ja") == sentences(
+        "送料は500円、3〜5営業日で届きます。", "ja"
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_no_answer_of_the_examples_is_in_the_corpus(language: str) -> None:
+    lines = (ROOT / f"examples/support-{language}.jsonl").read_text(encoding="utf-8").splitlines()
+    told = {sentence for line in lines for sentence in sentences(json.loads(line)["answer"], language)} - {""}
+    answers = wordings.blocks(f"answers-{language}")
+    assert set(answers) == {topic.name for topic in shops.topics(language)} and len(told) > 10
+    for line in (line for block in answers.values() for line in block):
+        assert not told & sentences(line, language), line
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

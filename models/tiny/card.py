@@ -68,10 +68,10 @@ def missed(scores: list[dict[str, Any]]) -> str:
     return f"**Not reached in this version: {'; '.join(short)}.** Verdicts on it are marked as a stand-in's."
 
 
-def log_table(log: list[dict[str, Any]], every: int = 10) -> str:
-    """Loss along the way, one line in ten."""
+def log_table(log: list[dict[str, Any]], every: int = 200) -> str:
+    """Loss along the way, at every so many steps and at the end."""
     rows = ["| step | phase | tokens | loss | rate |", "|---|---|---|---|---|"]
-    picked = [*log[every - 1 :: every], *([log[-1]] if len(log) % every else [])]
+    picked = [line for line in log if line["step"] % every == 0 or line is log[-1]]
     rows += [
         f"| {line['step']} | {line['phase']} | {line['tokens'] / 1e6:.2f}M | {line['loss']:.3f} | {line['rate']:.2f} |"
         for line in picked
@@ -81,8 +81,8 @@ def log_table(log: list[dict[str, Any]], every: int = 10) -> str:
 
 def phase_table(plan: Plan) -> str:
     """The schedule in words."""
-    head = "rows per prompt (share) | copying lines | Japanese | sets of wordings | tokens per step | rate | decay"
-    rows = [f"| phase | to step | {head} |", "|---|---|---|---|---|---|---|---|---|"]
+    head = "rows per prompt (share) | copying lines | Japanese | sets of wordings | more answers | tokens per step | rate | decay | restart | share of the mean"
+    rows = [f"| phase | to step | {head} |", "|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for phase in plan.phases:
         mix = phase.mix
         spread = ", ".join(
@@ -90,7 +90,8 @@ def phase_table(plan: Plan) -> str:
         )
         rows.append(
             f"| {phase.name} | {phase.until} | {spread} | {mix.copying:.0%} | {mix.japanese:.0%} "
-            f"| {2 if mix.wide else 1} | {phase.batch_tokens} | {phase.rate:g} | {phase.decay_steps or ''} |"
+            f"| {2 if mix.wide else 1} | {'yes' if mix.told else ''} | {phase.batch_tokens} | {phase.rate:g} | {phase.decay_steps or ''} "
+            f"| {'yes' if phase.restart else ''} | {f'{phase.share:.0%}' if phase.share else ''} |"
         )
     return "\n".join(rows)
 
@@ -109,7 +110,9 @@ def card(plan: Plan, work: Path, scores: list[dict[str, Any]], parameters: int, 
             + " |"
             for point in curve
         )
-        measured = f"\nMeasured on the way (per cent, few questions each):\n\n{head}\n{body}\n"
+        measured = (
+            f"\nMeasured on the way, of that step's own weights (per cent, few questions each):\n\n{head}\n{body}\n"
+        )
     return f"""# kurabe-tiny
 
 A stand-in, so that kurabe runs anywhere and at once. It is a small chat model of our own that reads the facts in its
@@ -138,7 +141,8 @@ to six. The example shop's wordings are the held-out ones of `examples/`. The ta
 `make tiny-model`, seed {plan.seed}: {last["step"]} steps, {last["tokens"]:,} tokens without padding, {last["labelled"]:,} of them
 answer tokens (the loss sees no others), {last["seconds"] / 60:.0f} minutes on {cpu_name()}, {last["threads"]} threads.
 Muon for the matrices (rate {plan.muon_rate:g}), AdamW for embeddings and norms ({plan.adam_rate:g}), warm-up {plan.warmup} steps, then
-constant; a phase with a decay goes down to a twentieth over its last steps. Loss: answer tokens only, each divided by the
+constant; a phase with a decay goes down to a twentieth over its last steps. A restart begins from the weights in bf16, with new
+optimisers and another warm-up. Published is the mean of the weights that the phases with a share ended with. Loss: answer tokens only, each divided by the
 root of its answer's length.
 
 Hash of all training batches in order: `{last["corpus"]}`.

@@ -17,7 +17,7 @@ from kurabe import shop_frames as frames
 from kurabe.prompts import NEUTRAL
 from kurabe.shop_values import invented_word
 from kurabe.shops import Row, Shop, invent_shop, missing_row
-from models.tiny import japanese
+from models.tiny import japanese, tellings
 from models.tiny.layouts import DECLINE, lay_out
 from models.tiny.wordings import ask
 
@@ -44,6 +44,7 @@ class Mix:
     asked: int = 15
     declined: tuple[int, ...] = (30, 45, 25)  # weights of 0, 1, 2, ... questions per prompt that it cannot answer
     wide: bool = False  # also the second set of wordings, and Japanese answers of words in no fixed order
+    told: bool = False  # also many more forms of answers
 
 
 @cache
@@ -107,6 +108,8 @@ def shop_tree(seed: str, mix: Mix, language: str) -> Tree:
     """A shop's facts in its system prompt; rows asked in other wordings, and things it does not hold."""
     rng = Random(f"tree/{seed}")
     shop = invent_shop(seed, _count(mix, rng), language)
+    if mix.told:
+        shop = tellings.retell(shop, rng)
     if mix.wide and language == "ja":
         shop = japanese.retell(shop, rng)
     shop = _with_questions(shop, rng, mix)

@@ -72,7 +72,7 @@ def main() -> None:
         print(record, flush=True)
         if options.measure_every and record["step"] % options.measure_every == 0:
             point(work, record["step"], record["tokens"])
-    export(work, folder)
+    export(work, folder, PLAN.shares)
     scores = measured(folder, tuple(KINDS), options.languages.split(","), options.count)
     model, encoder = load(folder)
     parameters = sum(parameter.numel() for parameter in model.parameters())

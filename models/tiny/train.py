@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import LlamaForCausalLM
@@ -42,6 +44,8 @@ class Phase:
     batch_tokens: int = 8192
     rate: float = 1.0  # a factor on both full rates
     decay_steps: int = 0  # the last so many steps go down to a twentieth
+    restart: bool = False  # from the weights alone, in bf16: so that a published folder can be carried on
+    share: float = 0.0  # of its last weights in the published mean
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,30 @@ class Plan:
     muon_rate: float = 0.004
     adam_rate: float = 0.0007
 
+    def __post_init__(self) -> None:
+        if self.shares and not math.isclose(sum(self.shares.values()), 1):
+            raise ValueError(f"the phases' shares make {sum(self.shares.values()):g} and not 1")
+
     @property
     def steps(self) -> int:
         return self.phases[-1].until
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Phase -> what its last weights are of the published mean; empty where the last step's are published."""
+        return {phase.name: phase.share for phase in self.phases if phase.share}
+
     def rate(self, step: int) -> float:
-        """Share of the full rate: up in a line, constant, down in a line to a twentieth."""
+        """Share of the full rate: up in a line where optimisers are new, constant, down in a line to a twentieth."""
         phase = self.phase(min(step, self.steps - 1))
         left = (phase.until - step) / phase.decay_steps if phase.decay_steps else 1.0
-        share = min(1.0, (step + 1) / self.warmup) * max(0.05, min(1.0, left))
-        return share * phase.rate
+        age = step - self.start(phase) if phase.restart else step
+        factor = min(1.0, (age + 1) / self.warmup) * max(0.05, min(1.0, left))
+        return factor * phase.rate
+
+    def start(self, phase: Phase) -> int:
+        """The step at which a phase begins."""
+        return max((other.until for other in self.phases if other.until < phase.until), default=0)
 
     def phase(self, step: int) -> Phase:
         return next(phase for phase in self.phases if step < phase.until)
@@ -112,12 +130,34 @@ def load(path: Path, model: LlamaForCausalLM, opts: list[torch.optim.Optimizer] 
     return Progress(**state["progress"])
 
 
+def rounded(model: LlamaForCausalLM) -> dict[str, Tensor]:
+    """The weights in bf16, as a folder holds them; the embedding once, for it is tied to the head."""
+    state = model.state_dict().items()
+    return {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in state if name != "lm_head.weight"}
+
+
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """As safetensors; whole or not at all."""
+    staging = path.with_name(path.name + ".tmp")
+    save_file(weights, str(staging), metadata={"format": "pt"})
+    staging.chmod(0o644)
+    staging.replace(path)
+
+
+def _restart(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
+    """Round the weights as a folder holds them, and forget the optimisers' state; returns new ones."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16())
+    return optimisers(model, plan.muon_rate, plan.adam_rate)
+
+
 def _autocast(device: str) -> Any:
     return torch.autocast(device, torch.bfloat16) if device != "mps" else nullcontext()
 
 
 def train(plan: Plan, folder: Path, device: str = "cpu") -> Iterator[dict[str, Any]]:
-    """Train to the plan's end; yields a record per chunk and leaves `last.pt` in the folder."""
+    """Train to the plan's end; yields a record per chunk, leaves `last.pt` and what enters the mean in the folder."""
     torch.set_flush_denormal(True)  # numbers below 1e-38 slow a trained model's step on CPUs and mean nothing
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -127,10 +167,15 @@ def train(plan: Plan, folder: Path, device: str = "cpu") -> Iterator[dict[str, A
     opts = optimisers(model, plan.muon_rate, plan.adam_rate)
     checkpoint = folder / "last.pt"
     progress = load(checkpoint, model, opts) if checkpoint.exists() else Progress()
+    for phase in plan.phases:
+        if phase.share and phase.until <= progress.step and not (folder / f"{phase.name}.safetensors").exists():
+            raise FileNotFoundError(f"{phase.name}.safetensors is not in {folder}, but enters the mean")
     full_rates = (plan.muon_rate, plan.adam_rate)
     while progress.step < plan.steps:
         began = time.monotonic()
         phase = plan.phase(progress.step)
+        if phase.restart and progress.step == plan.start(phase):
+            opts = _restart(model, plan)
         batches = chunk(plan, phase, progress.step // CHUNK_STEPS, encoder)
         losses = []
         for packed in batches:
@@ -149,12 +194,14 @@ def train(plan: Plan, folder: Path, device: str = "cpu") -> Iterator[dict[str, A
             progress.tokens += len(packed.ids)
             progress.labelled += sum(weight > 0 for weight in packed.weight)
         progress.seconds += time.monotonic() - began
+        if phase.share and progress.step == phase.until:
+            save_weights(rounded(model), folder / f"{phase.name}.safetensors")
         _save(checkpoint, model, opts, progress)
         yield {
             **progress.__dict__,
             "phase": phase.name,
             "loss": round(sum(losses) / len(losses), 4),
-            "rate": round(plan.rate(progress.step), 4),
+            "rate": round(plan.rate(progress.step - 1), 4),
             "chunk_seconds": round(time.monotonic() - began, 1),
             "threads": torch.get_num_threads(),
         }

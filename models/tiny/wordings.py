@@ -1,8 +1,8 @@
 """How the rows of the corpus are asked: many more wordings than the package holds, from the text files beside this.
 
 It knows nothing about prompts or tokens. `wordings/LANGUAGE.txt` has a block of wordings per topic, and
-`LANGUAGE-wide.txt` a second one; `frames-LANGUAGE.txt` a block of frames around a label per kind, and frames around a
-verb. No line equals a held-out wording (a test).
+`LANGUAGE-wide.txt` a second one, `answers-LANGUAGE.txt` one of answers (see `tellings.py`); `frames-LANGUAGE.txt` has a
+block of frames around a label per kind, and frames around a verb. No line equals a held-out wording (a test).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def blocks(name: str) -> dict[str, tuple[str, ...]]:
     found = {}
     for block in re.split(r"^# ", text, flags=re.MULTILINE)[1:]:
         heading, *lines = block.strip().split("\n")
-        found[heading] = tuple(line.removeprefix("? ") for line in lines)
+        found[heading] = tuple(line.removeprefix("? ").removeprefix("! ") for line in lines)
     return found
 
 

@@ -121,7 +121,7 @@ def _support() -> tuple[Topic, ...]:
 Maker = Callable[[], str]
 
 
-def _fill_values(texts: list[str], make: dict[str, Maker]) -> dict[str, str]:
+def fill_values(texts: list[str], make: dict[str, Maker]) -> dict[str, str]:
     """A value for each slot; numbers and shares of one row ascend, as real tables do, and never repeat."""
     slots = sorted({match.groups() for text in texts for match in _SLOT.finditer(text)})
     values: dict[str, str] = {}
@@ -138,7 +138,8 @@ def _fill_values(texts: list[str], make: dict[str, Maker]) -> dict[str, str]:
     return values
 
 
-def _fill(text: str, values: dict[str, str]) -> tuple[str, tuple[str, ...]]:
+def fill(text: str, values: dict[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The text with its slots filled, and the values that stand in it, in order."""
     used = [kind + number for kind, number in _SLOT.findall(text)]
     filled = _SLOT.sub(lambda match: values[match.group(1) + match.group(2)], text)
     return filled, tuple(dict.fromkeys(values[slot] for slot in used))
@@ -207,10 +208,10 @@ def _topic_row(topic: Topic, language: str, make: dict[str, Maker], rng: Random)
     japanese = language == "ja"
     tails = frames.TAIL_JA if japanese else frames.TAIL_EN
     answer = _compose(topic, rng, tails, "" if japanese else " ")
-    values = _fill_values([answer, topic.short], make)
-    text, found = _fill(articles(answer), values)
+    values = fill_values([answer, topic.short], make)
+    text, found = fill(articles(answer), values)
     text = text.replace("m..", "m.")
-    short, short_found = _fill(topic.short, values)
+    short, short_found = fill(topic.short, values)
     row = Row(
         topic.name,
         topic.kind,
