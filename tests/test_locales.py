@@ -16,7 +16,11 @@ from kurabe.texts import LANGUAGES, catalogue
 PACKAGE = Path(__file__).parents[1] / "src" / "kurabe"
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {path: ast.parse(source) for path, source in SOURCES.items()}
-TEMPLATES = [p for p in PACKAGE.rglob("*") if p.suffix in {".html", ".jinja", ".j2", ".md"} and "tiny" not in p.relative_to(PACKAGE).parts]
+TEMPLATES = [
+    path
+    for path in PACKAGE.rglob("*")
+    if path.suffix in {".html", ".jinja", ".j2", ".md"} and path.relative_to(PACKAGE).parts[0] != "tiny"
+]
 # Where a key stands as an argument: t("..."), typer.Option(help="..."), Reason(key="...") and the like.
 KEY_WORDS = {"help", "key"}
 
