@@ -1,6 +1,6 @@
 """A checkpoint, or the mean of several -> the folder that transformers loads: bf16 weights, config, tokenizer.
 
-It knows nothing about training or scores.
+It knows nothing about steps, rates or scores.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ PLAN = Plan(
         Phase("again", 5420, _MANY, rate=0.8),
         Phase("wide", 9200, _WIDE, rate=0.8, decay_steps=2000, share=0.2),
         # Many more forms of answers: a row is to be found by its subject and not by how its answer begins. It restarts
-        # because the weights of step 9,200 had been published before it was thought of.
+        # because only the weights of step 9,200 had been kept, in bf16, and not the optimisers' state.
         Phase("told", 10200, replace(_WIDE, told=True), rate=0.5, decay_steps=800, restart=True, share=0.4),
         Phase("settled", 11600, replace(_WIDE, told=True), rate=0.4, decay_steps=1200, share=0.4),
     ),
