@@ -77,6 +77,49 @@ def test_packed_logits_equal_those_of_separate_rows(encoder: pack.Encoder) -> No
             start = first
 
 
+def test_attention_over_trees_and_its_gradient_equal_those_under_a_mask() -> None:
+    trees = [(3, 2, 4, 1), (5, 3)]
+    torch.manual_seed(0)
+    query = torch.randn(1, 4, 18, 6, dtype=torch.float64, requires_grad=True)
+    key, value = (torch.randn(1, 2, 18, 6, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    seen, start = torch.zeros(18, 18, dtype=torch.bool), 0
+    for prefix, *branches in trees:
+        first = start + prefix
+        for length in (0, *branches):
+            places = torch.tensor([*range(start, start + prefix), *range(first, first + length)])
+            seen[places[:, None], places] = torch.ones(len(places), len(places), dtype=torch.bool).tril()
+            first += length
+        start = first
+    wide = (x.repeat_interleave(2, 1) for x in (key, value))
+    expected = torch.nn.functional.scaled_dot_product_attention(query, *wide, attn_mask=seen, scale=0.3).transpose(1, 2)
+    found = net.Trees(trees).attend(0, query, key, value, 0.3)
+    torch.testing.assert_close(found, expected)
+    upon = torch.randn_like(expected)
+    for ours, theirs in zip(
+        *(torch.autograd.grad(x, (query, key, value), upon) for x in (found, expected)), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own compiler asks for it
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU with g++")
+def test_a_compiled_model_has_the_same_loss_and_gradient(
+    encoder: pack.Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(net, "LAYERS", 2)
+    packed = next(pack.pack(encoder, corpus.trees("compiled", TREES), 600))
+    batch, within = to_tensors(packed, "cpu"), net.Trees(packed.trees)
+    found = []
+    for compiled in (False, True):
+        model = net.build(encoder.tokenizer.get_vocab_size(), 0)
+        model.set_attn_implementation(ATTENTION)
+        loss = net.loss(model, batch, within, net.compiled(model) if compiled else net.weighted_mean)
+        loss.backward()
+        found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
+
+
 def test_only_answers_and_their_end_are_labelled(encoder: pack.Encoder) -> None:
     tree = corpus.Tree("Facts.", ((("When?", "At 9."), ("Who?", "Nora.")), (("Where?", "Here."),)))
     row = next(pack.pack(encoder, [tree], 600))

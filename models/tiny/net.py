@@ -5,6 +5,7 @@ It knows nothing about text, files or schedules. The network is transformers' ow
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from models.tiny.circuits import seed_circuits
 
 LAYERS = 5
+Mean = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets, weights -> the loss
 
 
 def config(vocabulary: int) -> LlamaConfig:
@@ -45,37 +47,6 @@ def build(vocabulary: int, seed: int) -> LlamaForCausalLM:
     return model
 
 
-class _Spread(torch.autograd.Function):
-    """Columns of dimension 1 to places of their own in a wider one, zeros elsewhere; its gradient gathers them."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, places: Tensor, width: int) -> Tensor:
-        ctx.save_for_backward(places)
-        return x.new_zeros(x.shape[0], width, x.shape[2]).index_copy_(1, places, x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (places,) = ctx.saved_tensors
-        return gradient.index_select(1, places), None, None
-
-
-class _Gather(torch.autograd.Function):
-    """The way back from `_Spread`. No place occurs twice, so that its gradient copies and never adds."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, places: Tensor) -> Tensor:
-        ctx.save_for_backward(places)
-        ctx.width = x.shape[1]
-        return x.index_select(1, places)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (places,) = ctx.saved_tensors
-        return gradient.new_zeros(gradient.shape[0], ctx.width, gradient.shape[2]).index_copy_(
-            1, places, gradient
-        ), None
-
-
 class Part(NamedTuple):
     """One tree of a batch: the tokens of its prefix and of its branches, how many branches, the longest one, and where
     the branches' tokens lie when each branch has a block of the longest one's length."""
@@ -94,12 +65,60 @@ class Part(NamedTuple):
 
     def blocks(self, x: Tensor) -> Tensor:
         """[H, B, any] -> [H R, L, any], zeros behind the shorter branches."""
-        width = self.branches * self.longest
-        return _Spread.apply(x, self.places, width).view(len(x) * self.branches, self.longest, -1)
+        wide = x.new_zeros(len(x), self.branches * self.longest, x.shape[2]).index_copy_(1, self.places, x)
+        return wide.view(len(x) * self.branches, self.longest, -1)
 
     def flat(self, x: Tensor) -> Tensor:
         """[H R, L, any] -> [H, B, any]."""
-        return _Gather.apply(x.view(len(x) // self.branches, self.branches * self.longest, -1), self.places)
+        wide = x.view(len(x) // self.branches, self.branches * self.longest, -1)
+        return wide.index_select(1, self.places)
+
+
+def _softmax_gradient(gradient: Tensor, weights: Tensor) -> Tensor:
+    """The scores' gradient; a hidden score's is zero because its weight is."""
+    return torch.ops.aten._softmax_backward_data(gradient, weights, -1, weights.dtype)
+
+
+class _Attention(torch.autograd.Function):
+    """Attention over trees with its gradient written out: autograd would keep every mask and product, the weights in
+    float32, and fill a tensor of zeros for each part of what was split. All are [H, N, D], the query scaled."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, trees: Trees) -> Tensor:
+        kept, outputs = [], []
+        with torch.autocast(query.device.type, enabled=False):
+            for part, q, k, v in trees.split(query, key, value):
+                later_PP, later_LL = (trees.later[:length, :length] for length in (part.prefix, part.longest))
+                q_P, q_B, k_P, k_B, v_P, v_B = (half for x in (q, k, v) for half in x.split([part.prefix, part.own], 1))
+                seen_P = (q_P @ k_P.mT).masked_fill_(later_PP, -torch.inf).softmax(-1)
+                within = (part.blocks(q_B) @ part.blocks(k_B).mT).masked_fill_(later_LL, -torch.inf)
+                seen_B = torch.cat([q_B @ k_P.mT, part.flat(within)], dim=-1).softmax(-1)
+                own = part.flat(part.blocks(seen_B[..., part.prefix :]) @ part.blocks(v_B))
+                outputs += [seen_P @ v_P, own.baddbmm_(seen_B[..., : part.prefix], v_P)]
+                kept += [seen_P, seen_B]
+        ctx.trees = trees
+        ctx.save_for_backward(query, key, value, *kept)
+        return torch.cat(outputs, dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        query, key, value, *kept = ctx.saved_tensors
+        queries, keys, values = [], [], []
+        for part, q, k, v, g in ctx.trees.split(query, key, value, gradient):
+            seen_P, seen_B, *kept = kept
+            q_P, q_B, k_P, k_B, v_P, v_B, g_P, g_B = (
+                half for x in (q, k, v, g) for half in x.split([part.prefix, part.own], 1)
+            )
+            blocks_g, blocks_q, seen_L = part.blocks(g_B), part.blocks(q_B), part.blocks(seen_B[..., part.prefix :])
+            scores_P = _softmax_gradient(g_P @ v_P.mT, seen_P)
+            upon_L = part.flat(blocks_g @ part.blocks(v_B).mT)
+            scores_B = _softmax_gradient(torch.cat([g_B @ v_P.mT, upon_L], dim=-1), seen_B)
+            scores_BP, scores_L = scores_B[..., : part.prefix], part.blocks(scores_B[..., part.prefix :])
+            seen_BP = seen_B[..., : part.prefix]
+            queries += [scores_P @ k_P, part.flat(scores_L @ part.blocks(k_B)).baddbmm_(scores_BP, k_P)]
+            keys += [(scores_P.mT @ q_P).baddbmm_(scores_BP.mT, q_B), part.flat(scores_L.mT @ blocks_q)]
+            values += [(seen_P.mT @ g_P).baddbmm_(seen_BP.mT, g_B), part.flat(seen_L.mT @ blocks_g)]
+        return torch.cat(queries, dim=1), torch.cat(keys, dim=1), torch.cat(values, dim=1), None
 
 
 class Trees:
@@ -114,31 +133,21 @@ class Trees:
 
     def __init__(self, trees: list[tuple[int, ...]], device: str | torch.device = "cpu") -> None:
         self.parts = [Part.of(prefix, branches, device) for prefix, *branches in trees]
+        self.lengths = [part.prefix + part.own for part in self.parts]
         most = max(max(part.prefix, part.longest) for part in self.parts)
         self.later = torch.ones(most, most, dtype=torch.bool, device=device).triu(1)
 
+    def split(self, *tensors: Tensor) -> Iterator[tuple[Any, ...]]:
+        """Tree by tree: the part and [H, T, D] of each tensor."""
+        return zip(self.parts, *(x.split(self.lengths, dim=1) for x in tensors), strict=True)
+
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """query [1, H, N, D], key and value [1, G, N, D] -> [1, N, H, D]."""
-        heads = query.shape[1]
-        lengths = [part.prefix + part.own for part in self.parts]
-        query_HND = query[0] * scaling
-        key_HND, value_HND = (x[0].repeat_interleave(heads // x.shape[1], 0) for x in (key, value))
-        split = (x.split(lengths, dim=1) for x in (query_HND, key_HND, value_HND))
-        trees = [self._tree(part, *tree) for part, *tree in zip(self.parts, *split, strict=True)]
-        return torch.cat(trees, dim=1).transpose(0, 1)[None]
-
-    def _tree(self, part: Part, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """One tree, all [H, T, D]."""
-        prefix, own, longest = part.prefix, part.own, part.longest
-        key_HPD, key_HBD = key.split([prefix, own], dim=1)
-        value_HPD, value_HBD = value.split([prefix, own], dim=1)
-        scores_HPP, scores_HBP = (query @ key_HPD.mT).split([prefix, own], dim=1)
-        seen_HPP = scores_HPP.masked_fill(self.later[:prefix, :prefix], -torch.inf).softmax(-1)
-        within = part.blocks(query[:, prefix:]) @ part.blocks(key_HBD).mT
-        scores_HBL = part.flat(within.masked_fill(self.later[:longest, :longest], -torch.inf))
-        seen_HBP, seen_HBL = torch.cat([scores_HBP, scores_HBL], dim=-1).softmax(-1).split([prefix, longest], dim=-1)
-        own_HBD = part.flat(part.blocks(seen_HBL) @ part.blocks(value_HBD))
-        return torch.cat([seen_HPP @ value_HPD, seen_HBP @ value_HPD + own_HBD], dim=1)
+        groups = query.shape[1] // key.shape[1]
+        # Under autocast the rotation makes float32 of query and key again.
+        query_HND = (query[0] * scaling).to(value.dtype)
+        key_HND, value_HND = (x[0].to(value.dtype).repeat_interleave(groups, 0) for x in (key, value))
+        return _Attention.apply(query_HND, key_HND, value_HND, self).transpose(0, 1)[None]
 
 
 def labelled_logits(model: LlamaForCausalLM, batch: dict[str, Tensor], trees: Trees) -> tuple[Tensor, Tensor, Tensor]:
@@ -151,7 +160,21 @@ def labelled_logits(model: LlamaForCausalLM, batch: dict[str, Tensor], trees: Tr
     return model.lm_head(hidden[chosen]), batch["ids"][1:][chosen], weight[chosen]
 
 
-def loss(model: LlamaForCausalLM, batch: dict[str, Tensor], trees: Trees) -> Tensor:
-    """Weighted mean over answer tokens."""
-    logits, targets, weights = labelled_logits(model, batch, trees)
+def weighted_mean(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of labelled positions, averaged by their weights."""
     return (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum() / weights.sum()
+
+
+def loss(model: LlamaForCausalLM, batch: dict[str, Tensor], trees: Trees, mean: Mean = weighted_mean) -> Tensor:
+    """Weighted mean over answer tokens."""
+    return mean(*labelled_logits(model, batch, trees))
+
+
+def compiled(model: LlamaForCausalLM) -> Mean:
+    """Fuse what lies between the products: the feed-forward parts and norms, and the loss that is returned. Needs a C++
+    compiler on a CPU; rounds otherwise in the last bits."""
+    for layer in model.model.layers:
+        for part in (layer.mlp, layer.input_layernorm, layer.post_attention_layernorm):
+            part.compile(dynamic=True)
+    mean: Mean = torch.compile(weighted_mean, dynamic=True)
+    return mean
