@@ -103,10 +103,8 @@ def run(plan: Plan, path: Path, settings: RunSettings, say: Say) -> None:
     """The whole study, or what is left of it, into the results file."""
     backend = backends.load(settings)
     with Writer(path, plan.kind, plan.command, backend.info, plan.data_sha256) as writer:
-        left = writer.study.left(plan.runs)
-        say(f"{len(plan.runs)} trials, {len(plan.runs) - len(left)} of them stored in {path}")
+        left = writer.left(plan.runs, say)
         if not left:
-            say(f"Nothing is left to do. The page: {plan.command} --page")
             return
         bench = Bench(backend, plan, left)
         # What the first session found untrained decides for all: a study goes on with the questions it began with.

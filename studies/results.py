@@ -6,7 +6,7 @@ and its trial is done again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
@@ -148,6 +148,14 @@ class Writer:
                         why=f"Its hash is {stored[:12]}, this one's {now[:12]}.",
                         fix=f"{command} --results ANOTHER.jsonl",
                     )  # fmt: skip
+
+    def left(self, runs: Sequence[Any], say: Callable[[str], None]) -> list[Any]:
+        """Those of `runs` that are not stored yet; says how many are."""
+        left = self.study.left(runs)
+        say(f"{len(runs)} trials, {len(runs) - len(left)} of them stored in {self._path}")
+        if not left:
+            say(f"Nothing is left to do. The page: {self._command} --page")
+        return left
 
     def append(self, *records: Record) -> None:
         """Store the records with one write, and wait until they are on the disk."""

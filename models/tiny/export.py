@@ -22,15 +22,24 @@ from models.tiny.train import load, rounded, save_weights
 def export(work: Path, folder: Path, shares: dict[str, float] | None = None) -> None:
     """Write the model of `work/last.pt`, or the mean of what some phases ended with."""
     words = Tokenizer.from_file(str(work / "tokenizer.json"))
-    model = net.build(words.get_vocab_size(), 0)
-    load(work / "last.pt", model)
     tokenizer.save(words, folder)
-    save_weights(mean(work, shares) if shares else rounded(model), folder / "model.safetensors")
-    settings = {**model.config.to_diff_dict(), "architectures": ["LlamaForCausalLM"], "dtype": "bfloat16"}
+    save_weights(mean(work, shares) if shares else last(work, words), folder / "model.safetensors")
+    settings = {
+        **net.config(words.get_vocab_size()).to_diff_dict(),
+        "architectures": ["LlamaForCausalLM"],
+        "dtype": "bfloat16",
+    }
     settings.pop("transformers_version", None)
     (folder / "config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     generation = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "do_sample": False}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
+
+
+def last(work: Path, words: Tokenizer) -> dict[str, Tensor]:
+    """The weights in `work/last.pt`, in bf16."""
+    model = net.build(words.get_vocab_size(), 0)
+    load(work / "last.pt", model)
+    return rounded(model)
 
 
 def mean(work: Path, shares: dict[str, float]) -> dict[str, Tensor]:

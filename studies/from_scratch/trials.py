@@ -67,10 +67,8 @@ def run(path: Path, settings: RunSettings, say: Say, sizes: Sizes = Sizes()) -> 
     digest = hashlib.sha256(repr((everyone, sizes)).encode()).hexdigest()
     info = describe(everyone, sizes)
     with Writer(path, KIND, COMMAND, info, digest) as writer:
-        left = writer.study.left(RUNS)
-        say(f"{len(RUNS)} trials, {len(RUNS) - len(left)} of them stored in {path}")
+        left = writer.left(RUNS, say)
         if not left:
-            say(f"Nothing is left to do. The page: {COMMAND} --page")
             return
         writer.append(Session(
             began=datetime.now(timezone.utc).isoformat(timespec="seconds"), model=info,

@@ -52,11 +52,9 @@ def run(path: Path, settings: RunSettings, say: Say, runs: Sequence[Run] = RUNS)
     """The whole study, or what is left of it, into the results file."""
     bench = prepare(backends.load(settings))
     with Writer(path, bench.backend.info, bench.data_sha256) as writer:
-        left = groups(writer.study.left(runs))
+        left = groups(writer.left(runs, say))
         waiting = sum(map(len, left))
-        say(f"{len(runs)} trials, {len(runs) - waiting} of them stored in {path}")
         if not waiting:
-            say(f"Nothing is left to do. The page: {COMMAND} --page")
             return
         session = begin(bench, left)
         writer.append(session)

@@ -64,10 +64,8 @@ def run(path: Path, settings: RunSettings, say: Say, count: int = FACTS) -> None
     digests = [facts.digest(invented(number, count)) for number in SETS]
     digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     with Writer(path, KIND, COMMAND, backend.info, digest) as writer:
-        left = writer.study.left(RUNS)
-        say(f"{len(RUNS)} trials, {len(RUNS) - len(left)} of them stored in {path}")
+        left = writer.left(RUNS, say)
         if not left:
-            say(f"Nothing is left to do. The page: {COMMAND} --page")
             return
         writer.append(Session(
             began=datetime.now(timezone.utc).isoformat(timespec="seconds"),
