@@ -10,6 +10,7 @@ import argparse
 import ast
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,6 +18,8 @@ from datetime import datetime, timezone
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import psutil
 
 import kurabe
 from kurabe import provenance, texts
@@ -29,7 +32,7 @@ from studies.command import finished
 STUDIES = Path(__file__).resolve().parent
 DOCS = STUDIES.parent / "docs"
 PROCESSES = 2
-NICENESS = 10  # whoever works on the machine goes first
+NICENESS = 10
 DECIDING = (
     "stats",
     "verdict",
@@ -191,12 +194,20 @@ def _measured(study: Simulation, cells: Sequence[Record], processes: int) -> Ite
     if processes == 1:
         yield from (_one(study.measure, cell) for cell in cells)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), os.nice, (NICENESS,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _be_nice) as pool:
         work = [pool.submit(_one, study.measure, cell) for cell in cells]
         try:
             yield from (future.result() for future in as_completed(work))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _be_nice() -> None:
+    """Whoever works on the machine goes first."""
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(NICENESS)
 
 
 def _one(measure: Callable[[Any], Record], cell: Record) -> Done:
