@@ -22,7 +22,7 @@ test: $(DEV)
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 
 test-all: $(DEV)
-	$(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m pytest $(TOGETHER) -p tests.held_files
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
