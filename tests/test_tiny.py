@@ -157,6 +157,17 @@ def test_the_same_seed_gives_the_same_batches(encoder: pack.Encoder) -> None:
     assert first[0].ids != chunk(PLAN, phase, 4, encoder)[0].ids
 
 
+@pytest.mark.slow
+def test_the_recipe_still_makes_the_batches_that_the_weights_were_trained_on(encoder: pack.Encoder) -> None:
+    """All of them, in order, from the seed: the card names their hash. It takes about five minutes."""
+    corpus_hash, step = "", 0
+    while step < PLAN.steps:
+        for packed in chunk(PLAN, PLAN.phase(step), step // training.CHUNK_STEPS, encoder):
+            corpus_hash = training.joined(corpus_hash, packed)
+            step += 1
+    assert f"`{corpus_hash}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
 def test_rates_rise_stay_and_fall() -> None:
     rates = [PLAN.rate(step) for step in range(PLAN.steps)]
     assert rates[0] < 0.05 and max(rates) == 1.0 and rates[PLAN.phases[1].until] == 1.0

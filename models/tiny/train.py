@@ -93,6 +93,11 @@ def chunk(plan: Plan, phase: Phase, number: int, encoder: Encoder) -> list[Packe
     return list(islice(pack(encoder, stream, phase.batch_tokens), CHUNK_STEPS))
 
 
+def joined(before: str, batch: Packed) -> str:
+    """The hash of all batches so far and of one more."""
+    return hashlib.sha256(before.encode() + batch.arrays()["ids"].tobytes()).hexdigest()
+
+
 def to_tensors(batch: Packed, device: str) -> dict[str, Tensor]:
     """The batch's arrays as tensors; indices are int64."""
     return {
@@ -180,7 +185,7 @@ def train(plan: Plan, folder: Path, device: str = "cpu", compiled: bool = False)
         batches = chunk(plan, phase, progress.step // CHUNK_STEPS, encoder)
         losses = []
         for packed in batches:
-            progress.corpus = hashlib.sha256(progress.corpus.encode() + packed.arrays()["ids"].tobytes()).hexdigest()
+            progress.corpus = joined(progress.corpus, packed)
             batch = to_tensors(packed, device)
             with _autocast(device):
                 loss = net.loss(model, batch, net.Trees(packed.trees, device), mean)
