@@ -101,25 +101,6 @@ def test_attention_over_trees_and_its_gradient_equal_those_under_a_mask() -> Non
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own compiler asks for it
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU with g++")
-def test_a_compiled_model_has_the_same_loss_and_gradient(
-    encoder: pack.Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(net, "LAYERS", 2)
-    packed = next(pack.pack(encoder, corpus.trees("compiled", TREES), 600))
-    batch, within = to_tensors(packed, "cpu"), net.Trees(packed.trees)
-    found = []
-    for compiled in (False, True):
-        model = net.build(encoder.tokenizer.get_vocab_size(), 0)
-        model.set_attn_implementation(ATTENTION)
-        loss = net.loss(model, batch, within, net.compiled(model) if compiled else net.weighted_mean)
-        loss.backward()
-        found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
-    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
-
-
 def test_only_answers_and_their_end_are_labelled(encoder: pack.Encoder) -> None:
     tree = corpus.Tree("Facts.", ((("When?", "At 9."), ("Who?", "Nora.")), (("Where?", "Here."),)))
     row = next(pack.pack(encoder, [tree], 600))

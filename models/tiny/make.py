@@ -61,14 +61,13 @@ def main() -> None:
     parser.add_argument("--measure-every", type=int, default=400, help="steps between points of the curve; 0 for none")
     parser.add_argument("--count", type=int, default=300, help="questions of each kind in the card")
     parser.add_argument("--languages", default="en,ja", help="languages in the card, by commas")
-    parser.add_argument("--compile", action="store_true", help="faster by a quarter; needs a C++ compiler on a CPU")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     work, folder = options.work, options.folder or options.work / "model"
     if not (work / "tokenizer.json").exists():
         tokenizer.save(tokenizer.build(str(PLAN.seed)), work)
-    for record in train(PLAN, work, options.device, options.compile):
+    for record in train(PLAN, work, options.device):
         append(work / "log.jsonl", record)
         print(record, flush=True)
         if options.measure_every and record["step"] % options.measure_every == 0:

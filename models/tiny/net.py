@@ -5,7 +5,7 @@ It knows nothing about text, files or schedules. The network is transformers' ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +16,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from models.tiny.circuits import seed_circuits
 
 LAYERS = 5
-Mean = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets, weights -> the loss
 
 
 def config(vocabulary: int) -> LlamaConfig:
@@ -160,21 +159,7 @@ def labelled_logits(model: LlamaForCausalLM, batch: dict[str, Tensor], trees: Tr
     return model.lm_head(hidden[chosen]), batch["ids"][1:][chosen], weight[chosen]
 
 
-def weighted_mean(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy of labelled positions, averaged by their weights."""
-    return (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum() / weights.sum()
-
-
-def loss(model: LlamaForCausalLM, batch: dict[str, Tensor], trees: Trees, mean: Mean = weighted_mean) -> Tensor:
+def loss(model: LlamaForCausalLM, batch: dict[str, Tensor], trees: Trees) -> Tensor:
     """Weighted mean over answer tokens."""
-    return mean(*labelled_logits(model, batch, trees))
-
-
-def compiled(model: LlamaForCausalLM) -> Mean:
-    """Fuse what lies between the products: the feed-forward parts and norms, and the loss that is returned. Needs a C++
-    compiler on a CPU; rounds otherwise in the last bits."""
-    for layer in model.model.layers:
-        for part in (layer.mlp, layer.input_layernorm, layer.post_attention_layernorm):
-            part.compile(dynamic=True)
-    mean: Mean = torch.compile(weighted_mean, dynamic=True)
-    return mean
+    logits, targets, weights = labelled_logits(model, batch, trees)
+    return (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum() / weights.sum()

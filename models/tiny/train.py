@@ -161,7 +161,7 @@ def _autocast(device: str) -> Any:
     return torch.autocast(device, torch.bfloat16) if device != "mps" else nullcontext()
 
 
-def train(plan: Plan, folder: Path, device: str = "cpu", compiled: bool = False) -> Iterator[dict[str, Any]]:
+def train(plan: Plan, folder: Path, device: str = "cpu") -> Iterator[dict[str, Any]]:
     """Train to the plan's end; yields a record per chunk, leaves `last.pt` and what enters the mean in the folder."""
     torch.set_flush_denormal(True)  # numbers below 1e-38 slow a trained model's step on CPUs and mean nothing
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,6 @@ def train(plan: Plan, folder: Path, device: str = "cpu", compiled: bool = False)
     encoder = Encoder(tokenizer)
     model = net.build(tokenizer.get_vocab_size(), plan.seed).to(device)
     model.set_attn_implementation(ATTENTION)
-    mean = net.compiled(model) if compiled else net.weighted_mean
     opts = optimisers(model, plan.muon_rate, plan.adam_rate)
     checkpoint = folder / "last.pt"
     progress = load(checkpoint, model, opts) if checkpoint.exists() else Progress()
@@ -188,7 +187,7 @@ def train(plan: Plan, folder: Path, device: str = "cpu", compiled: bool = False)
             progress.corpus = joined(progress.corpus, packed)
             batch = to_tensors(packed, device)
             with _autocast(device):
-                loss = net.loss(model, batch, net.Trees(packed.trees, device), mean)
+                loss = net.loss(model, batch, net.Trees(packed.trees, device))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for opt, full in zip(opts, full_rates, strict=True):
